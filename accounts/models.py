@@ -1,0 +1,105 @@
+"""People: learners and staff, signed in by email."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.utils import timezone
+
+from accounts.ids import new_id
+
+
+class Role(models.TextChoices):
+    GUEST = "GUEST", "Guest"
+    USER = "USER", "User"
+    POWER_USER = "POWER_USER", "Power user"
+    ADMIN = "ADMIN", "Administrator"
+
+
+class UserManager(BaseUserManager["User"]):
+    use_in_migrations = True
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the address in lower case: mailboxes that differ only in case are one person."""
+        return (email or "").strip().lower()
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=self.normalize_email(username))
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create a user; without a password they sign in by emailed code."""
+        if not email:
+            raise ValueError("A user needs an email address.")
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create an administrator: every permission, and the admin open."""
+        return self.create_user(
+            email, password, **{"role": Role.ADMIN, "is_staff": True, "is_superuser": True} | fields
+        )
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    avatar_url = models.URLField(max_length=500, null=True, blank=True)
+    google_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    role = models.CharField(max_length=16, choices=Role, default=Role.GUEST)
+    is_staff = models.BooleanField(
+        "staff", default=False, help_text="May open the admin, as far as their permissions go."
+    )
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Turn this off instead of deleting somebody."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    last_login_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        ordering = ["email"]
+        indexes = [models.Index(fields=["google_id"], name="user_google_id")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known")
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    @property
+    def last_login(self) -> datetime | None:  # type: ignore[override]
+        """Django's name for `last_login_at`; password reset tokens read it."""
+        return self.last_login_at
+
+    @last_login.setter
+    def last_login(self, value: datetime | None) -> None:
+        self.last_login_at = value
+
+    def clean(self) -> None:
+        self.email = type(self).objects.normalize_email(self.email)
+
+    def signed_in(self) -> None:
+        """Record a sign-in; an address in `ADMIN_EMAILS` becomes an administrator by it."""
+        self.last_login_at = timezone.now()
+        fields = ["last_login_at"]
+        if self.email in settings.ADMIN_EMAILS and not (self.role == Role.ADMIN and self.is_staff):
+            self.role, self.is_staff = Role.ADMIN, True
+            fields += ["role", "is_staff"]
+        self.save(update_fields=fields)
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.name.split(" ")[0] if self.name else self.email

@@ -1,0 +1,40 @@
+"""Logs that can be kept: no invitation link ever stands in one."""
+
+import json
+import logging
+import re
+
+_LINK = re.compile(r"(/invite/)[^/\s\"'?]+")
+
+
+def hide_links(text: str) -> str:
+    """Return `text` with the secret part of every invitation link replaced."""
+    return _LINK.sub(r"\1…", text)
+
+
+class HideInvitationLinks(logging.Filter):
+    """Replaces the secret of invitation links in messages, arguments and tracebacks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = hide_links(record.getMessage())
+        record.args = ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = hide_links(record.exc_text)
+        return True
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message and, where there is one, the error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_text or record.exc_info:
+            entry["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
+        return json.dumps(entry, ensure_ascii=False)

@@ -1,0 +1,84 @@
+"""Quota and usage of an invitation, both JSON as the schema has them.
+
+A quota is `{"tokens": 25000, "label": "Short conversation"}`; tokens are input (cached or
+not) plus output. Usage is `{"input_tokens": …, "output_tokens": …, "held_tokens": …}`.
+"""
+
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.expressions import Combinable
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+
+MOST_TOKENS: Final = 1_000_000_000
+USAGE_KEYS: Final = ("input_tokens", "output_tokens", "held_tokens")
+
+
+def validate_quota(value: Any) -> None:
+    """Raise `ValidationError` unless `value` is a quota with whole, positive tokens."""
+    if not isinstance(value, dict):
+        raise ValidationError('A quota is an object such as {"tokens": 25000, "label": "Short"}.')
+    tokens = value.get("tokens")
+    if type(tokens) is not int or not 0 < tokens <= MOST_TOKENS:
+        raise ValidationError(f"“tokens” must be a whole number from 1 to {MOST_TOKENS:,}.")
+    if not isinstance(value.get("label", ""), str):
+        raise ValidationError("“label” must be text.")
+    if unknown := value.keys() - {"tokens", "label"}:
+        raise ValidationError(f"A quota has no “{min(unknown)}”.")
+
+
+def validate_usage(value: Any) -> None:
+    """Raise `ValidationError` unless `value` counts tokens in whole numbers of zero or more."""
+    if not isinstance(value, dict) or value.keys() - set(USAGE_KEYS):
+        raise ValidationError(f"Usage has only {', '.join(USAGE_KEYS)}.")
+    if any(type(count) is not int or count < 0 for count in value.values()):
+        raise ValidationError("Tokens are whole numbers of zero or more.")
+
+
+class JSONWholeNumber(models.Func):
+    """True where `key` of a JSON column is a whole number of at least `least`.
+
+    One expression for both databases, so that it can stand in a check constraint: a missing
+    key or another type is false, never NULL (which a constraint would let pass) or an error.
+    """
+
+    output_field = models.BooleanField()
+    arity = 1
+
+    def __init__(self, column: Combinable | str, *, key: str, least: int, **extra: Any) -> None:
+        super().__init__(column, key=key, least=least, **extra)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._as(
+            compiler,
+            connection,
+            "(COALESCE(JSON_TYPE(%(expressions)s, '$.%(key)s'), '') = 'integer'"
+            " AND JSON_EXTRACT(%(expressions)s, '$.%(key)s') >= %(least)d)",
+            repeat=2,
+            **context,
+        )
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self._as(
+            compiler,
+            connection,
+            "JSONB_PATH_EXISTS((%(expressions)s)::jsonb,"
+            " '$.%(key)s ? (@.type() == \"number\" && @ >= %(least)d && @.floor() == @)')",
+            repeat=1,
+            **context,
+        )
+
+    def _as(self, compiler: Any, connection: Any, template: str, *, repeat: int, **context: Any):  # type: ignore[no-untyped-def]
+        sql, params = super().as_sql(compiler, connection, template=template, **context)
+        return sql, tuple(params) * repeat
+
+
+def tokens(column: str, key: str) -> Coalesce:
+    """The whole number under `key` of the JSON `column`, 0 where it is missing."""
+    return Coalesce(
+        Cast(KeyTextTransform(key, column), models.BigIntegerField()),
+        models.Value(0),
+        output_field=models.BigIntegerField(),
+    )

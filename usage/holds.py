@@ -1,0 +1,168 @@
+"""Budgets: a hold before each model call, settled once after it.
+
+At every instant settled + held tokens ≤ the limit. An invitation's counts live in its `usage`
+and move by conditional UPDATEs; a user's allowance is counted from the log and the open holds
+while the user's row is locked.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import models, transaction
+from django.db.models import F, Sum
+from django.db.models.functions import Greatest, JSONObject
+from django.utils import timezone
+
+from accounts.models import User
+from invitations.models import Invitation
+from invitations.quota import tokens
+from usage.models import Allowance, Hold, HoldState, UsageLog
+
+UNLIMITED: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """Who pays for a conversation: its invitation, else its user's allowance."""
+
+    invitation_id: str | None
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallUsage:
+    """What the provider counted for one call, in tokens; input is the whole of it, cached or not."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What is logged of a call beside its tokens. `usage` is None where the count was lost."""
+
+    model: str
+    usage: CallUsage | None
+    stop_reason: str = ""
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+
+
+def available(purse: Purse) -> int:
+    """Tokens left to hold: the limit less what is settled and held, never below zero."""
+    if purse.invitation_id:
+        found = (
+            Invitation.objects.open()
+            .with_spent()
+            .filter(pk=purse.invitation_id)
+            .values_list("quota_tokens", "spent_tokens")
+            .first()
+        )
+        return max(0, found[0] - found[1]) if found else 0
+    user = User.objects.filter(pk=purse.user_id, is_active=True).first()
+    return _allowance_left(user) if user else 0
+
+
+def _allowance_left(user: User) -> int:
+    allowance = Allowance.for_role(user.role)
+    if allowance.tokens is None:
+        return UNLIMITED
+    spent = UsageLog.objects.filter(
+        user_id=user.pk, invitation_id=None, timestamp__gte=allowance.window_start()
+    ).aggregate(total=Sum(F("input_tokens") + F("output_tokens"), default=0))["total"]
+    held = Hold.objects.held().filter(user=user).aggregate(total=Sum("tokens", default=0))["total"]
+    return max(0, allowance.tokens - spent - held)
+
+
+@transaction.atomic
+def take_hold(
+    purse: Purse, *, bound: int, max_tokens: int, session_id: int, stream_type: str, model: str
+) -> Hold | None:
+    """Set `bound` tokens aside for one call, or return None, having changed nothing.
+
+    `bound` is the most that the call can cost in input and output together; `max_tokens` is
+    the output's share of it.
+    """
+    if purse.invitation_id:
+        open_invitations = Invitation.objects.open().with_spent().filter(pk=purse.invitation_id)
+        taken = open_invitations.filter(quota_tokens__gte=F("spent_tokens") + bound).update(
+            usage=_usage(held=bound)
+        )
+        if not taken:
+            return None
+    else:
+        user = User.objects.select_for_update().filter(pk=purse.user_id, is_active=True).first()
+        if user is None or _allowance_left(user) < bound:
+            return None
+    return Hold.objects.create(
+        invitation_id=purse.invitation_id,
+        user_id=None if purse.invitation_id else purse.user_id,
+        session_id=session_id,
+        stream_type=stream_type,
+        model=model,
+        tokens=bound,
+        max_tokens=max_tokens,
+    )
+
+
+@transaction.atomic
+def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
+    """Replace a hold by what its call cost, and log the call. Returns whether this call did it.
+
+    Only the first settlement of a hold counts. Unknown usage charges the whole hold: its
+    output share as output, the rest as input. What a provider counts beyond the hold is
+    charged too, for it was spent.
+    """
+    if not _close(hold, HoldState.SETTLED):
+        return False
+    usage = record.usage or CallUsage(hold.tokens - hold.max_tokens, hold.max_tokens)
+    if hold.invitation_id:
+        Invitation.objects.filter(pk=hold.invitation_id).update(
+            usage=_usage(
+                input_=usage.input_tokens, output=usage.output_tokens, held=-hold.tokens
+            )
+        )
+    UsageLog.objects.create(
+        user_id=user_id,
+        invitation_id=hold.invitation_id,
+        session_id=hold.session_id,
+        model=record.model or hold.model,
+        stream_type=hold.stream_type,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        is_estimate=record.usage is None,
+        stop_reason=record.stop_reason,
+        first_token_ms=record.first_token_ms,
+        duration_ms=record.duration_ms,
+        hold_id=hold.pk,
+    )
+    return True
+
+
+@transaction.atomic
+def release(hold: Hold) -> bool:
+    """Give a hold back whose call never reached the provider. Returns whether this call did it."""
+    if not _close(hold, HoldState.RELEASED):
+        return False
+    if hold.invitation_id:
+        Invitation.objects.filter(pk=hold.invitation_id).update(usage=_usage(held=-hold.tokens))
+    return True
+
+
+def _close(hold: Hold, state: HoldState) -> bool:
+    now = timezone.now()
+    return bool(Hold.objects.held().filter(pk=hold.pk).update(state=state, settled_at=now))
+
+
+def _usage(*, input_: int = 0, output: int = 0, held: int = 0) -> JSONObject:
+    """The `usage` object with these amounts added, computed by the database."""
+    zero = models.Value(0, output_field=models.BigIntegerField())
+    return JSONObject(
+        input_tokens=tokens("usage", "input_tokens") + input_,
+        output_tokens=tokens("usage", "output_tokens") + output,
+        held_tokens=Greatest(tokens("usage", "held_tokens") + held, zero),
+    )

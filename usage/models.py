@@ -1,0 +1,180 @@
+"""What model calls cost: holds before a call, a log row after it, allowances per role."""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.ids import new_id
+from accounts.models import Role
+from invitations.models import Invitation
+
+
+class StreamType(models.TextChoices):
+    PARTNER = "partner", "Partner"
+    COACH = "coach", "Coach"
+    ASIDE = "aside", "Private question"
+    DEBRIEF = "debrief", "Debrief"
+
+
+class UsageLog(models.Model):
+    """One model call. People and invitations are plain strings, so that usage outlives them."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    user_id = models.CharField(max_length=32, null=True, blank=True)
+    invitation_id = models.CharField(max_length=32, null=True, blank=True)
+    session = models.ForeignKey(
+        "conversations.ConversationSession",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="usage_logs",
+    )
+    model = models.CharField(max_length=100, help_text="The model that answered.")
+    stream_type = models.CharField(max_length=16, choices=StreamType)
+    input_tokens = models.PositiveIntegerField(help_text="All input, cached or not.")
+    output_tokens = models.PositiveIntegerField()
+    cache_write_tokens = models.PositiveIntegerField(default=0)
+    cache_read_tokens = models.PositiveIntegerField(default=0)
+    is_estimate = models.BooleanField(
+        default=False, help_text="The provider's count was lost; the whole hold was charged."
+    )
+    stop_reason = models.CharField(max_length=40, blank=True)
+    first_token_ms = models.PositiveIntegerField(
+        "time to first token", null=True, blank=True, help_text="Milliseconds."
+    )
+    duration_ms = models.PositiveIntegerField(
+        "duration", null=True, blank=True, help_text="Milliseconds."
+    )
+    hold_id = models.CharField(max_length=32, unique=True, null=True, blank=True)
+    timestamp = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-timestamp"]
+        indexes = [
+            models.Index(fields=["user_id", "timestamp"], name="usagelog_user_time"),
+            models.Index(fields=["invitation_id", "timestamp"], name="usagelog_invitation_time"),
+            models.Index(fields=["timestamp"], name="usagelog_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    input_tokens__gte=0,
+                    output_tokens__gte=0,
+                    cache_write_tokens__gte=0,
+                    cache_read_tokens__gte=0,
+                ),
+                name="usagelog_tokens_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(stream_type__in=StreamType.values), name="usagelog_stream_type_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream_type} on {self.model}, {self.timestamp:%Y-%m-%d %H:%M}"
+
+
+class HoldState(models.TextChoices):
+    HELD = "held", "Held"
+    SETTLED = "settled", "Settled"
+    RELEASED = "released", "Released"
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def held(self) -> Self:
+        return self.filter(state=HoldState.HELD)
+
+
+class Hold(models.Model):
+    """Tokens set aside for one call: an upper bound of what it can cost."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    invitation = models.ForeignKey(
+        Invitation, models.CASCADE, null=True, blank=True, related_name="holds"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="holds"
+    )
+    session = models.ForeignKey(
+        "conversations.ConversationSession",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="holds",
+    )
+    stream_type = models.CharField(max_length=16, choices=StreamType)
+    model = models.CharField(max_length=100)
+    tokens = models.PositiveIntegerField()
+    max_tokens = models.PositiveIntegerField(help_text="The part of it that is for output.")
+    state = models.CharField(max_length=16, choices=HoldState, default=HoldState.HELD)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["user"], condition=Q(state=HoldState.HELD), name="hold_open_by_user"
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(tokens__gt=0), name="hold_tokens_positive"),
+            models.CheckConstraint(
+                condition=Q(state=HoldState.HELD, settled_at=None)
+                | Q(state__in=[HoldState.SETTLED, HoldState.RELEASED], settled_at__isnull=False),
+                name="hold_settled_at_when_closed",
+            ),
+            models.CheckConstraint(
+                condition=Q(invitation=None) | Q(user=None), name="hold_of_one_purse"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tokens} tokens, {self.get_state_display().lower()}"
+
+
+# Where staff have set nothing: tokens in a week. None is without limit.
+DEFAULT_ALLOWANCES: dict[str, int | None] = {
+    Role.GUEST: 0,
+    Role.USER: 200_000,
+    Role.POWER_USER: 1_000_000,
+    Role.ADMIN: None,
+}
+DEFAULT_WINDOW_HOURS = 7 * 24
+
+
+class Allowance(models.Model):
+    """Tokens that people of a role may spend without an invitation, in a rolling window."""
+
+    role = models.CharField(max_length=16, choices=Role, unique=True)
+    tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Leave empty for no limit; 0 asks for an invitation."
+    )
+    window_hours = models.PositiveIntegerField(default=DEFAULT_WINDOW_HOURS)
+
+    class Meta:
+        ordering = ["role"]
+        constraints = [
+            models.CheckConstraint(condition=Q(window_hours__gt=0), name="allowance_window_positive"),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="allowance_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()}: {self.tokens if self.tokens is not None else '∞'}"
+
+    @classmethod
+    def for_role(cls, role: str) -> "Allowance":
+        """The allowance that staff set for `role`, else the default one (unsaved)."""
+        return cls.objects.filter(role=role).first() or cls(
+            role=role, tokens=DEFAULT_ALLOWANCES[role]
+        )
+
+    def window_start(self) -> datetime:
+        return timezone.now() - timedelta(hours=self.window_hours)

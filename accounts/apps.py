@@ -4,3 +4,15 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django.contrib import admin
+        from django.contrib.auth.signals import user_logged_in
+
+        from allauth.account.decorators import secure_admin_login
+
+        from accounts.models import record_sign_in
+
+        user_logged_in.connect(record_sign_in, dispatch_uid="accounts.record_sign_in")
+        # One way in for everybody: the admin's own page knows neither codes nor rate limits.
+        admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]

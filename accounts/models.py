@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
@@ -89,13 +90,26 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         self.email = type(self).objects.normalize_email(self.email)
 
+    @property
+    def has_proven_email(self) -> bool:
+        """Whether somebody showed, by a code or through Google, that the mailbox is theirs."""
+        return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
+
     def signed_in(self) -> None:
-        """Record a sign-in; an address in `ADMIN_EMAILS` becomes an administrator by it."""
-        self.last_login_at = timezone.now()
+        """Record a sign-in and what it makes of the account, where its address is proven.
+
+        The first one makes a guest a user (later ones do not: staff may have meant it), and an
+        address in `ADMIN_EMAILS` becomes an administrator.
+        """
+        role, is_staff = self.role, self.is_staff
+        if role == Role.GUEST and self.last_login_at is None and self.has_proven_email:
+            role = Role.USER
+        if self.email in settings.ADMIN_EMAILS and self.has_proven_email:
+            role, is_staff = Role.ADMIN, True
         fields = ["last_login_at"]
-        if self.email in settings.ADMIN_EMAILS and not (self.role == Role.ADMIN and self.is_staff):
-            self.role, self.is_staff = Role.ADMIN, True
-            fields += ["role", "is_staff"]
+        if (role, is_staff) != (self.role, self.is_staff):
+            fields += ["role", "is_staff", "updated_at"]
+        self.last_login_at, self.role, self.is_staff = timezone.now(), role, is_staff
         self.save(update_fields=fields)
 
     def get_full_name(self) -> str:
@@ -103,3 +117,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name.split(" ")[0] if self.name else self.email
+
+
+def record_sign_in(sender: object, user: User, **extra: Any) -> None:
+    """Receive Django's `user_logged_in`, which every way of signing in sends."""
+    user.signed_in()

@@ -1,0 +1,53 @@
+"""Mail without a mail server: every message becomes a file that any mail program opens."""
+
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.mail import EmailMessage
+from django.core.mail.backends.filebased import EmailBackend
+
+
+class FolderBackend(EmailBackend):
+    """Writes one .eml file per message to `file_path` and prints its text to the console.
+
+    For a laptop only: whoever reads the console or the folder can use what was mailed.
+    """
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Write and print the messages; return how many."""
+        for message in email_messages:
+            path = Path(self.file_path) / file_name(message)
+            with path.open("xb") as file:
+                file.write(message.message().as_bytes())
+            print(as_text(message, path), file=sys.stdout, flush=True)
+        return len(email_messages)
+
+    def write_message(self, message: Any) -> None:
+        raise NotImplementedError("Messages go to files of their own.")
+
+
+def file_name(message: EmailMessage) -> str:
+    """Return a name that sorts by time and says what the message is about."""
+    now = datetime.now(UTC)
+    words = re.sub(r"[^a-z0-9]+", "-", str(message.subject).lower()).strip("-")[:48]
+    return f"{now:%Y%m%d-%H%M%S-%f}-{words or 'mail'}-{secrets.token_hex(2)}.eml"
+
+
+def as_text(message: EmailMessage, path: Path) -> str:
+    """Return what the console shows: recipients, subject, file and the text part."""
+    return "\n".join(
+        [
+            "",
+            f"Mail to:  {', '.join(message.recipients())}",
+            f"Subject:  {message.subject}",
+            f"File:     {path}",
+            "",
+            str(message.body).rstrip(),
+            "-" * 72,
+        ]
+    )

@@ -40,6 +40,8 @@ if not SECRET_KEY:
         raise ImproperlyConfigured("SECRET_KEY must be set when DEBUG is off.")
     SECRET_KEY = local_secret_key()
 
+# Where `manage.py serve` listens.
+HOST = env.str("HOST", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("SITE_URL", default="") or f"http://localhost:{PORT}"
 SITE_ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(SITE_URL))

@@ -18,9 +18,7 @@ NAME_LENGTH = 200
 class AccountAdapter(DefaultAccountAdapter):
     """Accounts by email, with a name; mails that say they come from a machine."""
 
-    def save_user(
-        self, request: HttpRequest, user: User, form: Any, commit: bool = True
-    ) -> User:
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         user.name = form.cleaned_data.get("name") or user.name
         return super().save_user(request, user, form, commit)
 

@@ -6,10 +6,9 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from allauth.account.decorators import secure_admin_login
         from django.contrib import admin
         from django.contrib.auth.signals import user_logged_in
-
-        from allauth.account.decorators import secure_admin_login
 
         from accounts.models import record_sign_in
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import models
 from django.db.models import F, Q
@@ -13,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import new_id
-from invitations.quota import JSONWholeNumber, tokens, validate_quota, validate_usage
+from invitations.mailing import message
+from invitations.quota import JSONWholeNumber, in_words, tokens, validate_quota, validate_usage
 from scenarios.models import Scenario
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         try:
             token = signer.unsign(link)
         except BadSignature:
-            return None
+            token = ""  # asked for all the same, so that a forged link takes as long as a true one
         return self.select_related("scenario", "created_by").filter(token=token).first()
 
 
@@ -191,6 +193,11 @@ class Invitation(models.Model):
         return int(self.quota["tokens"])
 
     @property
+    def length_in_words(self) -> str:
+        """How long a conversation the budget is good for, as learners read it."""
+        return in_words(self.quota)
+
+    @property
     def settled(self) -> int:
         """Tokens that finished calls have cost."""
         return sum(int(self.usage.get(key, 0)) for key in ("input_tokens", "output_tokens"))
@@ -231,7 +238,33 @@ class Invitation(models.Model):
                 claimed_at=Coalesce("claimed_at", models.Value(now)),
             )
         self.refresh_from_db(fields=["claimed_at", "linked_user", "revoked_at", "expires_at"])
-        return self.is_open and self.linked_user == user
+        return self.is_open and self.linked_user_id == (user.pk if user else None)
+
+    @property
+    def why_not_sendable(self) -> str:
+        """What keeps it from being mailed, in a sentence for staff; "" if nothing does."""
+        if not self.recipient_email:
+            return "There is no recipient to send it to."
+        if self.revoked_at:
+            return "The invitation is revoked."
+        return "" if self.is_open else "The invitation has expired; extend it first."
+
+    def send(self) -> None:
+        """Mail the link to the recipient, the same one each time, and note when.
+
+        Raises `ValidationError` where `why_not_sendable` says something, and whatever the mail
+        server raises; then `sent_at` stays.
+        """
+        if reason := self.why_not_sendable:
+            raise ValidationError(reason)
+        message(self).send()
+        self.sent_at = timezone.now()
+        self.save(update_fields=["sent_at"])
+
+    def new_link(self) -> None:
+        """Replace the token, which closes the old link; the new one has not been sent yet."""
+        self.token, self.sent_at = new_token(), None
+        self.save(update_fields=["token", "sent_at"])
 
     def revoke(self) -> None:
         """Close the link for good; what was said stays. Revoking twice keeps the first time."""

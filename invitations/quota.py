@@ -37,6 +37,27 @@ def validate_usage(value: Any) -> None:
         raise ValidationError("Tokens are whole numbers of zero or more.")
 
 
+# Measured with the library's scenarios, partner and coach together: what the first exchange
+# costs, and how much more each next one does, since all that was said is input again.
+FIRST_EXCHANGE: Final = 2_600
+EACH_NEXT: Final = 300
+
+
+def exchanges(tokens: int) -> int:
+    """Return about how many exchanges `tokens` are good for, at least one."""
+    count, left, cost = 0, tokens, FIRST_EXCHANGE
+    while left >= cost:
+        count, left, cost = count + 1, left - cost, cost + EACH_NEXT
+    return max(count, 1)
+
+
+def in_words(quota: dict[str, Any]) -> str:
+    """Return how long a conversation `quota` is good for: "Quick chat, about 3 exchanges"."""
+    count = exchanges(int(quota["tokens"]))
+    length = f"about {count} exchanges" if count > 1 else "about one exchange"
+    return f"{label}, {length}" if (label := quota.get("label", "").strip()) else length
+
+
 class JSONWholeNumber(models.Func):
     """True where `key` of a JSON column is a whole number of at least `least`.
 

@@ -1,0 +1,62 @@
+"""What a browser holds: the invitations it took up, and the one it is about to take up.
+
+The session keeps ids, never links: a leaked session table opens nothing.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, Final, cast
+
+from django.http import HttpRequest
+
+from accounts.models import User
+from invitations.models import Invitation
+
+HELD: Final = "invitations"
+AT_THE_DOOR: Final = "invitation_at_the_door"
+MOST_HELD: Final = 50
+
+Session = MutableMapping[str, Any]
+
+
+def held_invitations(session: Any) -> list[str]:
+    """Return the ids of the invitations that this browser took up; for requests and sockets."""
+    return list(session.get(HELD, [])) if session else []
+
+
+def claim(request: HttpRequest, invitation: Invitation) -> bool:
+    """Take `invitation` up for the visitor: their account, or this browser.
+
+    Returns whether they may use it. The session gets a new key by it, so that nobody who knew
+    the old one comes in too.
+    """
+    if not invitation.claim(account_of(request)):
+        return False
+    request.session.cycle_key()
+    others = [pk for pk in held_invitations(request.session) if pk != invitation.pk]
+    request.session[HELD] = [*others, invitation.pk][-MOST_HELD:]
+    return True
+
+
+def is_holder(request: HttpRequest, invitation: Invitation) -> bool:
+    """Whether the visitor took `invitation` up before, in this browser or by their account."""
+    if invitation.linked_user_id:
+        return invitation.linked_user_id == request.user.pk
+    return invitation.pk in held_invitations(request.session)
+
+
+def wait_at_the_door(session: Session, invitation: Invitation) -> None:
+    """Remember `invitation` while the visitor signs in."""
+    session[AT_THE_DOOR] = invitation.pk
+
+
+def at_the_door(session: Session) -> Invitation | None:
+    """Return the invitation that the visitor had opened before they went to sign in."""
+    pk = session.get(AT_THE_DOOR)
+    if not pk:
+        return None
+    return Invitation.objects.select_related("scenario", "created_by").filter(pk=pk).first()
+
+
+def account_of(request: HttpRequest) -> User | None:
+    """Return the visitor's account; None for a guest."""
+    return cast("User", request.user) if request.user.is_authenticated else None

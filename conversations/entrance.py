@@ -1,25 +1,27 @@
 """How a guest comes in: from an invitation's link to the conversation behind it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, Final
+from typing import Final
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import logout
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from conversations.models import ConversationSession
+from conversations.views import let_partner_open
 from invitations import claims
-from invitations.csrf import csrf_protect_without_referrer
+from invitations.csrf import refuse_forgery
 from invitations.models import Invitation, Status
 from scenarios.models import Scenario
 
-View = Callable[..., HttpResponse]
+View = Callable[..., Awaitable[HttpResponse]]
+Outcome = HttpResponse | ConversationSession
 
 HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
@@ -28,39 +30,45 @@ HEADERS: Final = {
 }
 
 
-def discreet(view: View) -> View:
-    """Keep the address of the page from referrers, search engines and caches, come what may."""
+def door(view: View) -> View:
+    """Let people in by GET and POST, and keep the address from referrers, robots and caches."""
 
+    @csrf_exempt
     @wraps(view)
-    def wrapped(*args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(*args, **kwargs)
+    async def wrapped(request: HttpRequest, **kwargs: str) -> HttpResponse:
+        if request.method in ("GET", "HEAD", "POST"):
+            response = await sync_to_async(refuse_forgery)(request) or await view(request, **kwargs)
+        else:
+            response = HttpResponseNotAllowed(["GET", "HEAD", "POST"])
         response.headers.update(HEADERS)
         return response
 
     return wrapped
 
 
-def door(view: View) -> View:
-    """Everything that both ways to the page have in common."""
-    checked: View = csrf_protect_without_referrer(view)
-    allowed: View = require_http_methods(["GET", "HEAD", "POST"])(checked)
-    return csrf_exempt(discreet(allowed))
-
-
 @door
-def invite(request: HttpRequest, link: str) -> HttpResponse:
+async def invite(request: HttpRequest, link: str) -> HttpResponse:
     """Show what `link` invites to; POST takes it up."""
-    return answer(request, Invitation.objects.for_link(link))
+    return await go(request, await sync_to_async(Invitation.objects.for_link)(link))
 
 
 @door
-def opened(request: HttpRequest) -> HttpResponse:
+async def opened(request: HttpRequest) -> HttpResponse:
     """The same for a visitor who comes back from signing in, without the link in the address."""
-    return answer(request, claims.at_the_door(request.session))
+    return await go(request, await sync_to_async(claims.at_the_door)(request.session))
 
 
-def answer(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
-    """Turn a request about `invitation` into a page or, for a person's POST, a way in."""
+async def go(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
+    """Answer a request about `invitation`: with a page, or by going on to its conversation."""
+    outcome = await sync_to_async(answer)(request, invitation)
+    if isinstance(outcome, ConversationSession):
+        await let_partner_open(outcome)
+        return see_other(outcome.get_absolute_url())
+    return outcome
+
+
+def answer(request: HttpRequest, invitation: Invitation | None) -> Outcome:
+    """The page about `invitation` or, for a person's POST, the conversation behind it."""
     if invitation is None or (invitation.revoked_at and not claims.is_holder(request, invitation)):
         return unavailable(request, "unknown", 404)
     if request.method != "POST" or not invitation.is_open:
@@ -112,8 +120,8 @@ def sign_in_first(request: HttpRequest, invitation: Invitation) -> HttpResponse:
 
 
 @transaction.atomic
-def enter(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    """Claim `invitation` and go on to its conversation, which is begun if there is none.
+def enter(request: HttpRequest, invitation: Invitation) -> Outcome:
+    """Claim `invitation` and return its conversation, which is begun if there is none.
 
     The invitation's row stays locked meanwhile: of two requests at once, the second finds the
     conversation that the first began.
@@ -135,7 +143,7 @@ def enter(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         if scenario is None:
             return see_other(reverse("scenarios:list"))
         conversation = ConversationSession.begin(scenario, user=user, invitation=invitation)
-    return see_other(conversation.get_absolute_url())
+    return conversation
 
 
 def offered(invitation: Invitation) -> Scenario | None:

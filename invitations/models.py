@@ -174,13 +174,17 @@ class Invitation(models.Model):
     def __str__(self) -> str:
         return f"Invitation for {self.recipient_name or self.recipient_email or 'anybody'}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        validate_quota(self.quota)
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("invitations:show", args=[self.link])
+
     @property
     def link(self) -> str:
         """The signed token. Never log it: whoever holds it may come in."""
         return signer.sign(self.token)
-
-    def get_absolute_url(self) -> str:
-        return reverse("invitations:show", args=[self.link])
 
     @property
     def url(self) -> str:
@@ -270,7 +274,3 @@ class Invitation(models.Model):
         """Close the link for good; what was said stays. Revoking twice keeps the first time."""
         type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
         self.refresh_from_db(fields=["revoked_at"])
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        validate_quota(self.quota)
-        super().save(*args, **kwargs)

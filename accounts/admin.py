@@ -1,0 +1,134 @@
+"""People and groups in the admin."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from allauth.socialaccount.models import SocialApp, SocialToken
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from accounts.models import Role, User
+from config.admin import DeskAdmin, badge, number
+
+TONES = {Role.GUEST: "quiet", Role.USER: "good", Role.POWER_USER: "busy", Role.ADMIN: "warning"}
+# What makes somebody staff, or more than that.
+POWERS = ("role", "is_staff", "is_superuser", "groups", "user_permissions")
+
+# Google is set up by environment alone: a second app in the database would clash with it, and
+# nobody needs to read anybody's tokens.
+admin.site.unregister([SocialApp, SocialToken])
+admin.site.unregister(Group)
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("email", "name", "role")
+        field_classes = {"email": forms.EmailField}
+
+    def clean_email(self) -> str:
+        return User.objects.normalize_email(self.cleaned_data["email"])
+
+
+@admin.register(User)
+class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+    add_form = NewUserForm
+    carried = ("usage.Hold",)
+    list_display = ["email", "name", "role_badge", "is_staff", "is_active", "last_login_at"]
+    list_filter = ["role", "is_staff", "is_active", "groups"]
+    search_fields = ["email", "name", "=id"]
+    search_help_text = "Address or name; or the whole id of a user."
+    ordering = ["email"]
+    date_hierarchy = "created_at"
+    readonly_fields = ["id", "google_id", "avatar_url", "last_login_at", "created_at", "updated_at"]
+    fieldsets = [
+        (None, {"fields": ["email", "name", "password"]}),
+        (
+            "What they may do",
+            {
+                "fields": ["is_active", "role", "is_staff", "groups", "user_permissions"],
+                "description": "An administrator may do everything. Other staff may do what "
+                "their groups and permissions say, once “Staff” opens the admin to them.",
+            },
+        ),
+        ("Account", {"fields": readonly_fields, "classes": ["collapse"]}),
+    ]
+    add_fieldsets = [
+        (
+            None,
+            {
+                "fields": ["email", "name", "role", "usable_password", "password1", "password2"],
+                "description": "Without a password they sign in by a code sent to their address.",
+            },
+        )
+    ]
+
+    @admin.display(description="Role", ordering="role")
+    def role_badge(self, user: User) -> SafeString:
+        return badge(user.get_role_display(), TONES[Role(user.role)])
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None and not _is_administrator(request):
+            return [
+                (title, {**options, "fields": [f for f in options["fields"] if f != "role"]})
+                for title, options in fieldsets
+            ]
+        return fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """Only administrators hand out powers: otherwise staff could promote themselves."""
+        if _is_administrator(request):
+            return self.readonly_fields
+        return [*self.readonly_fields, *POWERS]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Staff accounts are for administrators: a changed address or password opens them."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or _is_administrator(request) or not _has_powers(obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not staff, whose doings stand in the history, nor somebody whose reply is under way."""
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and (
+            obj is None or not (_has_powers(obj) or obj.holds.filter(settled_at=None).exists())
+        )
+
+
+@admin.register(Group)
+class GroupAdmin(DeskAdmin, DjangoGroupAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "members", "powers"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                members_count=Count("user", distinct=True),
+                powers_count=Count("permissions", distinct=True),
+            )
+        )
+
+    @admin.display(description="Members", ordering="members_count")
+    def members(self, group: Any) -> str:
+        return number(group.members_count)
+
+    @admin.display(description="Permissions", ordering="powers_count")
+    def powers(self, group: Any) -> str:
+        return number(group.powers_count)
+
+
+def _is_administrator(request: HttpRequest) -> bool:
+    user = request.user
+    return isinstance(user, User) and (user.is_superuser or user.role == Role.ADMIN)
+
+
+def _has_powers(user: User) -> bool:
+    return user.is_staff or user.is_superuser or user.role == Role.ADMIN

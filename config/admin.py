@@ -1,0 +1,57 @@
+"""What the lists and forms of all apps have in common in the admin."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+
+class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The base of all. `carried`: the models of records that a deletion takes along."""
+
+    list_per_page = 50
+    empty_value_display = "–"
+    view_on_site = False
+    carried: tuple[str, ...] = ()
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """As Django's, but records that nobody may delete by themselves go with their owner."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        names = {str(apps.get_model(label)._meta.verbose_name) for label in self.carried}
+        return found, counts, {name for name in lacking if str(name) not in names}, protected
+
+
+class RecordAdmin(DeskAdmin):
+    """For what is a record: nobody adds, changes or deletes it here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def badge(text: object, tone: str = "quiet") -> SafeString:
+    """A word with a colour: `good`, `busy`, `warning`, `bad` or `quiet`."""
+    return format_html('<span class="badge badge-{}">{}</span>', tone, text)
+
+
+def number(value: int | None) -> str:
+    """A count with thousands separated by commas; a dash where there is none."""
+    return "–" if value is None else f"{value:,}"
+
+
+def warning_list(texts: Iterable[object]) -> SafeString:
+    """Warnings under one another."""
+    return SafeString("").join(
+        format_html('<p class="field-warning">{}</p>', text) for text in texts
+    )

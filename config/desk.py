@@ -1,0 +1,68 @@
+"""The staff's desk: the stock admin under our name, with what needs somebody's attention."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from conversations.models import Message
+from scenarios.checks import troubled_scenarios
+
+# What staff do most comes first; apps that are not named follow.
+APP_ORDER: Final = ("invitations", "scenarios", "conversations", "usage", "accounts", "auth")
+# Failures that learners cannot help by trying again, and what staff can do.
+REMEDIES: Final = {
+    "key": "the provider refuses the key. Check ANTHROPIC_API_KEY.",
+    "model": "the provider does not know the model. Choose another in the scenario.",
+    "spend_limit": "the provider's spending limit is reached. Raise it there.",
+}
+
+
+class ParleyAdminSite(admin.AdminSite):
+    site_title = "Parley"
+    site_header = "Parley"
+    index_title = "Staff desk"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        # Deleting is rare here and seldom meant in bulk: staff revoke or deactivate.
+        self.disable_action("delete_selected")
+
+    def get_urls(self) -> list[Any]:
+        # Django's redirect to an object's own page asks for no permission, and an invitation's
+        # own page is its secret link.
+        return [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        listed = super().get_app_list(request, app_label)
+        place = {label: index for index, label in enumerate(APP_ORDER)}
+        return sorted(listed, key=lambda app: place.get(app["app_label"], len(place)))
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The start page, with models that will not answer and calls that were refused."""
+        context: dict[str, Any] = dict(extra_context or {})
+        if request.user.has_perm("scenarios.view_scenario"):
+            context["troubled"] = troubled_scenarios()
+            context["refusals"] = recent_refusals()
+        return super().index(request, context)
+
+
+def recent_refusals() -> list[str]:
+    """Sentences on the calls of the last 24 hours that only staff can set right."""
+    since = timezone.now() - timedelta(hours=24)
+    counts = (
+        Message.objects.filter(failure__in=REMEDIES, timestamp__gte=since)
+        .order_by()
+        .values_list("failure")
+        .annotate(count=Count("pk"))
+    )
+    return [
+        f"{count} {'replies' if count > 1 else 'reply'} failed in the last 24 hours: "
+        f"{REMEDIES[failure]}"
+        for failure, count in counts
+    ]

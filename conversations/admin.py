@@ -1,0 +1,285 @@
+"""Conversations in the admin: who rehearsed what, and the transcript for those who may read it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from config.admin import RecordAdmin, badge, number
+from conversations.models import (
+    ConversationSession,
+    Kind,
+    Message,
+    MessageStatus,
+    SessionStatus,
+)
+from conversations.transcript import entries
+from usage import costs
+from usage.models import StreamType, UsageLog
+
+# Reading what somebody said is more than seeing that they did; administrators have it by role.
+READS_TRANSCRIPTS = "conversations.view_transcript"
+TONES = {
+    MessageStatus.STREAMING: "busy",
+    MessageStatus.COMPLETE: "good",
+    MessageStatus.STOPPED: "quiet",
+    MessageStatus.INTERRUPTED: "warning",
+    MessageStatus.FAILED: "bad",
+}
+
+
+@admin.register(ConversationSession)
+class ConversationAdmin(RecordAdmin):
+    list_display = [
+        "scenario_name",
+        "learner",
+        "state",
+        "total_messages",
+        "tokens",
+        "started_at",
+        "transcript",
+    ]
+    list_filter = ["status", "scenario", "started_at"]
+    # Never what was said: whoever may list conversations may not yet read them.
+    search_fields = [
+        "scenario_name",
+        "user__email",
+        "user__name",
+        "invitation__recipient_email",
+        "invitation__recipient_name",
+        "=id",
+    ]
+    search_help_text = "Scenario or learner; or the number of a conversation."
+    date_hierarchy = "started_at"
+    list_select_related = ["user", "invitation"]
+    carried = ("conversations.Message",)
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    "scenario",
+                    "learner",
+                    "invitation",
+                    "state",
+                    "transcript",
+                    "total_messages",
+                    ("started_at", "ended_at", "duration"),
+                    "usage",
+                ]
+            },
+        ),
+        (
+            "What it started with",
+            {
+                "fields": [
+                    "scenario_name",
+                    "scenario_description",
+                    "partner_persona",
+                    "partner_opens",
+                    "partner_model",
+                    "partner_system_prompt",
+                    "coach_model",
+                    "coach_system_prompt",
+                ],
+                "classes": ["collapse"],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConversationSession]:
+        spent = (
+            UsageLog.objects.filter(session=OuterRef("pk"))
+            .order_by()
+            .values("session")
+            .annotate(tokens=Sum(F("input_tokens") + F("output_tokens")))
+            .values("tokens")
+        )
+        return super().get_queryset(request).annotate(spent=Coalesce(Subquery(spent), 0))
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        readable = request.user.has_perm(READS_TRANSCRIPTS)
+        return [name for name in self.list_display if readable or name != "transcript"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        readable = request.user.has_perm(READS_TRANSCRIPTS)
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": [f for f in options["fields"] if readable or f != "transcript"],
+                },
+            )
+            for title, options in self.fieldsets
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not while a reply is being written: its hold could not be settled any more."""
+        allowed = request.user.has_perm("conversations.delete_conversationsession")
+        return allowed and (obj is None or not obj.messages.streaming().exists())
+
+    # --- What is shown -----------------------------------------------------------------------
+
+    @admin.display(description="Learner")
+    def learner(self, conversation: ConversationSession) -> str:
+        return learner_name(conversation)
+
+    @admin.display(description="State", ordering="status")
+    def state(self, conversation: ConversationSession) -> SafeString:
+        tone = "busy" if conversation.is_active else "good"
+        return badge(SessionStatus(conversation.status).label, tone)
+
+    @admin.display(description="Tokens", ordering="spent")
+    def tokens(self, conversation: Any) -> str:
+        return number(conversation.spent)
+
+    @admin.display(description="Length")
+    def duration(self, conversation: ConversationSession) -> str:
+        seconds = conversation.duration_seconds
+        return "–" if seconds is None else f"{seconds // 60} min {seconds % 60} s"
+
+    @admin.display(description="Transcript")
+    def transcript(self, conversation: ConversationSession) -> SafeString:
+        return format_html('<a href="{}">Read</a>', transcript_url(conversation.pk))
+
+    @admin.display(description="Usage")
+    def usage(self, conversation: ConversationSession) -> SafeString:
+        logs = UsageLog.objects.filter(session=conversation)
+        groups = costs.by_model(logs, "stream_type")
+        if not groups:
+            return format_html("None yet.")
+        lines = SafeString("").join(
+            format_html(
+                "<li>{}: {} calls of {}, {} tokens in ({} from cache), {} out, {}</li>",
+                StreamType(group["stream_type"]).label,
+                number(group["calls"]),
+                group["model"],
+                number(group["input_tokens"]),
+                number(group["cache_read_tokens"]),
+                number(group["output_tokens"]),
+                costs.dollars(group["cost"]),
+            )
+            for group in groups
+        )
+        total = costs.total(groups)
+        spent = number(total["input_tokens"] + total["output_tokens"])
+        return format_html(
+            '<ul class="plain">{}<li><strong>Together {} tokens, {}</strong></li></ul>',
+            lines,
+            spent,
+            costs.dollars(total["cost"]),
+        )
+
+    # --- The transcript ----------------------------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        transcript = path(
+            "<path:object_id>/transcript/",
+            self.admin_site.admin_view(self.transcript_view),
+            name="conversations_conversationsession_transcript",
+        )
+        return [transcript, *super().get_urls()]
+
+    def transcript_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The conversation to read. Each view is recorded in the conversation's history."""
+        if not request.user.has_perm(READS_TRANSCRIPTS):
+            raise PermissionDenied
+        conversation = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, conversation):
+            raise PermissionDenied
+        if conversation is None:
+            raise Http404
+        self.log_change(request, conversation, "Read the transcript.")
+        messages = list(conversation.messages.all())
+        for message in messages:
+            message.session = conversation
+        context = {
+            **self.admin_site.each_context(request),
+            "title": conversation.scenario_name,
+            "subtitle": f"with {learner_name(conversation)}, {conversation.started_at:%d %B %Y}",
+            "opts": self.opts,
+            "conversation": conversation,
+            "entries": entries(messages),
+            "debriefs": [message for message in messages if message.kind == Kind.DEBRIEF],
+            "total": costs.total(costs.by_model(UsageLog.objects.filter(session=conversation))),
+        }
+        name = "admin/conversations/conversationsession/transcript.html"
+        return TemplateResponse(request, name, context)
+
+
+@admin.register(Message)
+class MessageAdmin(RecordAdmin):
+    """Where a reply went wrong, row by row; the words themselves stand in the transcript."""
+
+    list_display = ["id", "speaker", "kind", "state", "failure", "length", "timestamp", "session"]
+    list_filter = ["role", "kind", "status", "failure", "timestamp"]
+    search_fields = ["content", "session__scenario_name", "=session__id"]
+    search_help_text = "Words that were said, a scenario, or the number of a conversation."
+    date_hierarchy = "timestamp"
+    list_select_related = ["session"]
+    show_full_result_count = False
+    fields = [
+        "session",
+        "words",
+        ("role", "kind"),
+        ("state", "failure"),
+        ("timestamp", "finished_at"),
+        "length",
+        "parent",
+        "hold",
+        "restarts",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
+        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and request.user.has_perm(
+            READS_TRANSCRIPTS
+        )
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) or request.user.has_perm(
+            "conversations.view_conversationsession"
+        )
+
+    @admin.display(description="Speaker", ordering="role")
+    def speaker(self, message: Message) -> str:
+        return message.get_role_display()
+
+    @admin.display(description="State", ordering="status")
+    def state(self, message: Message) -> SafeString:
+        return badge(message.get_status_display(), TONES[MessageStatus(message.status)])
+
+    @admin.display(description="Characters")
+    def length(self, message: Message) -> str:
+        return number(len(message.content))
+
+    @admin.display(description="Words")
+    def words(self, message: Message) -> SafeString:
+        url = transcript_url(message.session_id)
+        return format_html('<a href="{}#message-{}">Read in the transcript</a>', url, message.pk)
+
+
+def learner_name(conversation: ConversationSession) -> str:
+    """The account's name, else the invitation's recipient, for staff."""
+    if conversation.user:
+        return str(conversation.user)
+    invitation = conversation.invitation
+    if invitation is None:
+        return "Nobody any more"
+    return f"{invitation.recipient_name or invitation.recipient_email or 'A guest'} (invited)"
+
+
+def transcript_url(conversation_id: int) -> str:
+    return reverse("admin:conversations_conversationsession_transcript", args=[conversation_id])

@@ -1,0 +1,131 @@
+"""Forms on which staff set budgets and invite: tokens and a label instead of raw JSON."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminRadioSelect, AdminTextareaWidget
+
+from invitations.models import Invitation, QuotaPreset
+from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, MOST_TOKENS, in_words
+
+
+def tokens_field(**options: Any) -> forms.IntegerField:
+    return forms.IntegerField(min_value=1, max_value=MOST_TOKENS, **options)
+
+
+class PresetForm(forms.ModelForm):  # type: ignore[type-arg]
+    tokens = tokens_field(
+        help_text=f"Input and output of partner and coach together. The first exchange costs about "
+        f"{FIRST_EXCHANGE:,}, each further one {EACH_NEXT:,} more than the one before."
+    )
+
+    class Meta:
+        model = QuotaPreset
+        fields = ("name", "label", "description", "is_default", "sort_order")
+        widgets = {"description": AdminTextareaWidget(attrs={"rows": 3})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.quota:
+            self.fields["tokens"].initial = self.instance.quota.get("tokens")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if data.get("tokens"):
+            self.instance.quota = {"tokens": data["tokens"], "label": data.get("label", "")}
+        return data
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # A new default takes over from the old one (`PresetAdmin.save_model`), so that there
+        # being one already is no error.
+        return super()._get_validation_exclusions() | {"is_default"}
+
+
+class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What the forms for a new and for an existing invitation share."""
+
+    tokens = tokens_field(label="Budget in tokens")
+
+    class Meta:
+        model = Invitation
+        fields = ("recipient_email", "recipient_name", "scenario", "personal_note", "expires_at")
+        widgets = {"personal_note": AdminTextareaWidget(attrs={"rows": 4})}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.wants_sending and not data.get("recipient_email"):
+            self.add_error("recipient_email", "To whom should it go? Only a link needs no address.")
+        return data
+
+    @property
+    def wants_sending(self) -> bool:
+        """Whether *Save and send* was pressed."""
+        return self.data.get("_continue") == "send"
+
+
+class PresetChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name}: {obj.quota['tokens']:,} tokens, {in_words({**obj.quota, 'label': ''})}"
+
+
+class NewInvitationForm(InvitationForm):
+    """A new invitation: a preset, or a number of tokens of its own."""
+
+    preset = PresetChoice(
+        QuotaPreset.objects.none(),
+        label="Budget",
+        required=False,
+        empty_label=None,
+        widget=AdminRadioSelect(attrs={"class": "radiolist"}),
+    )
+    tokens = tokens_field(
+        label="Or so many tokens",
+        required=False,
+        help_text="A number here takes the place of the choice above.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        presets = QuotaPreset.objects.all()
+        field = self.fields["preset"]
+        assert isinstance(field, PresetChoice)
+        field.queryset = presets
+        field.initial = next((preset.pk for preset in presets if preset.is_default), None)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data.get("tokens"):
+            self.instance.quota = {"tokens": data["tokens"], "label": ""}
+        elif preset := data.get("preset"):
+            self.instance.quota = {"label": preset.label, **preset.quota}
+        elif "tokens" not in self.errors and "preset" not in self.errors:
+            self.add_error("preset", "Choose a budget, or fill in a number of tokens below.")
+        return data
+
+
+class ChangeInvitationForm(InvitationForm):
+    """An existing invitation: its budget may grow, or shrink to what is spent."""
+
+    quota_label = forms.CharField(label="Budget's name", max_length=200, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tokens"].initial = self.instance.limit
+        self.fields["quota_label"].initial = self.instance.quota.get("label", "")
+
+    def clean_tokens(self) -> int:
+        tokens = int(self.cleaned_data["tokens"])
+        # The row is locked while this runs, so what is spent cannot grow meanwhile.
+        spent = self.instance.settled + self.instance.held
+        if tokens < spent:
+            raise forms.ValidationError(
+                f"{spent:,} tokens are spent or set aside already, so it cannot be less. "
+                "To stop the conversation now, revoke the invitation."
+            )
+        return tokens
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data.get("tokens"):
+            self.instance.quota = {"tokens": data["tokens"], "label": data.get("quota_label", "")}
+        return data

@@ -1,0 +1,166 @@
+"""Scenarios in the admin: written, checked, copied and retired by staff."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import ActionLocation
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from config.admin import DeskAdmin, badge, number, warning_list
+from scenarios.checks import model_problem, scenario_problems
+from scenarios.forms import ScenarioForm
+from scenarios.models import Scenario
+
+
+@admin.register(Scenario)
+class ScenarioAdmin(DeskAdmin):
+    form = ScenarioForm
+    list_display = ["name", "partner_persona", "models", "conversations", "is_active", "updated_at"]
+    list_filter = ["is_active", "partner_opens", "partner_model"]
+    search_fields = ["name", "slug", "partner_persona", "description"]
+    prepopulated_fields = {"slug": ["name"]}
+    readonly_fields = ["problems", "origin", "conversations", "created_at", "updated_at"]
+    actions = ["duplicate", "activate", "deactivate"]
+    save_on_top = True
+    fieldsets = [
+        (
+            "What the learner reads",
+            {
+                "fields": [
+                    "name",
+                    "slug",
+                    "description",
+                    ("partner_persona", "partner_opens"),
+                    "is_active",
+                ],
+                "description": "A conversation under way keeps the words it started with: "
+                "what you change here holds for the next one.",
+            },
+        ),
+        (
+            "The partner",
+            {
+                "fields": ["partner_system_prompt", "partner_model"],
+                "description": "Parley adds the rules of the game itself: short spoken answers, "
+                "no narration, never out of the role. Write about the person.",
+            },
+        ),
+        (
+            "The coach",
+            {
+                "fields": ["coach_system_prompt", "coach_model"],
+                "description": "The coach reads every exchange; the partner never reads the coach.",
+            },
+        ),
+        (
+            "State",
+            {"fields": ["problems", "conversations", "origin", "created_at", "updated_at"]},
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
+        return super().get_queryset(request).annotate(sessions_count=Count("sessions"))
+
+    @admin.display(description="Models")
+    def models(self, scenario: Scenario) -> SafeString:
+        lines = SafeString("")
+        for model in dict.fromkeys([scenario.partner_model, scenario.coach_model]):
+            problem = model_problem(model)
+            mark = badge(_mark(problem), "warning") if problem else ""
+            lines += format_html('<span class="model-name">{} {}</span>', model, mark)
+        return lines
+
+    @admin.display(description="Conversations", ordering="sessions_count")
+    def conversations(self, scenario: Scenario) -> str:
+        count = getattr(scenario, "sessions_count", 0)
+        if not count:
+            return "0"
+        url = reverse("admin:conversations_conversationsession_changelist")
+        return format_html(
+            '<a href="{}?scenario__id__exact={}">{}</a>', url, scenario.pk, number(count)
+        )
+
+    @admin.display(description="Models")
+    def problems(self, scenario: Scenario) -> str:
+        if scenario.pk is None:
+            return "Checked when you save."
+        found = list(scenario_problems(scenario))
+        return warning_list(found) if found else "Both are in the catalogue."
+
+    @admin.display(description="From")
+    def origin(self, scenario: Scenario) -> str:
+        return "Parley's library" if scenario.library_digest else "Written here"
+
+    def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        for problem in scenario_problems(obj):
+            messages.warning(request, problem)
+
+    @admin.action(
+        description="Duplicate this scenario",
+        description_plural="Duplicate selected scenarios",
+        permissions=["add"],
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )
+    def duplicate(self, request: HttpRequest, scenarios: QuerySet[Scenario]) -> HttpResponse | None:
+        """Copy each, inactive until somebody has gone over it."""
+        copies = [_copy(scenario) for scenario in scenarios]
+        for copy in copies:
+            self.log_addition(request, copy, "Duplicated.")
+        if len(copies) == 1:
+            messages.success(request, "This is the copy. Turn it on when it is ready.")
+            return redirect("admin:scenarios_scenario_change", copies[0].pk)
+        messages.success(request, f"{len(copies)} copies made. Turn them on when they are ready.")
+        return None
+
+    @admin.action(description="Offer selected scenarios", permissions=["change"])
+    def activate(self, request: HttpRequest, scenarios: QuerySet[Scenario]) -> None:
+        self._switch(request, scenarios, active=True)
+
+    @admin.action(description="Offer selected scenarios to nobody new", permissions=["change"])
+    def deactivate(self, request: HttpRequest, scenarios: QuerySet[Scenario]) -> None:
+        self._switch(request, scenarios, active=False)
+
+    def _switch(self, request: HttpRequest, scenarios: QuerySet[Scenario], *, active: bool) -> None:
+        changed = list(scenarios.exclude(is_active=active))
+        for scenario in changed:
+            scenario.is_active = active
+            scenario.save(update_fields=["is_active", "updated_at"])
+            self.log_change(request, scenario, "Offered." if active else "No longer offered.")
+        word = "offered now" if active else "no longer offered"
+        messages.success(request, f"{len(changed)} of the selected scenarios: {word}.")
+
+
+def _mark(problem: str) -> str:
+    return "retired" if "retired" in problem else "unknown"
+
+
+def _copy(scenario: Scenario) -> Scenario:
+    taken = set(
+        Scenario.objects.filter(slug__startswith=scenario.slug[:80]).values_list("slug", flat=True)
+    )
+    slug = next(
+        candidate
+        for number in range(1, len(taken) + 2)
+        if (candidate := f"{scenario.slug[:80]}-copy{number if number > 1 else ''}") not in taken
+    )
+    fields = (
+        "description",
+        "partner_persona",
+        "partner_system_prompt",
+        "coach_system_prompt",
+        "partner_model",
+        "coach_model",
+        "partner_opens",
+    )
+    return Scenario.objects.create(
+        name=f"{scenario.name[:190]} (copy)",
+        slug=slug,
+        is_active=False,
+        **{field: getattr(scenario, field) for field in fields},
+    )

@@ -1,0 +1,143 @@
+"""Usage in the admin: every model call, tokens set aside, allowances by role."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts.models import Role
+from config.admin import DeskAdmin, RecordAdmin, badge, number
+from usage import costs
+from usage.exports import usage_csv
+from usage.models import DEFAULT_ALLOWANCES, Allowance, Hold, HoldState, UsageLog
+
+TONES = {HoldState.HELD: "busy", HoldState.SETTLED: "good", HoldState.RELEASED: "quiet"}
+
+
+@admin.register(UsageLog)
+class UsageLogAdmin(RecordAdmin):
+    list_display = [
+        "timestamp",
+        "stream_type",
+        "model",
+        "conversation",
+        "tokens_in",
+        "tokens_cached",
+        "tokens_out",
+        "price",
+        "seconds",
+        "is_estimate",
+    ]
+    list_filter = ["timestamp", "stream_type", "model", "is_estimate"]
+    search_fields = ["=user_id", "=invitation_id", "=id"]
+    search_help_text = "The whole id of a user, an invitation or a call."
+    date_hierarchy = "timestamp"
+    list_select_related = ["session"]
+    list_per_page = 100
+    show_full_result_count = False
+    actions = ["export"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UsageLog]:
+        prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
+        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+
+    @admin.display(description="Conversation", ordering="session")
+    def conversation(self, log: UsageLog) -> str:
+        if log.session is None:
+            return "–"
+        url = reverse("admin:conversations_conversationsession_change", args=[log.session.pk])
+        return format_html('<a href="{}">{}</a>', url, log.session.scenario_name)
+
+    @admin.display(description="Tokens in", ordering="input_tokens")
+    def tokens_in(self, log: UsageLog) -> str:
+        return number(log.input_tokens)
+
+    @admin.display(description="From cache", ordering="cache_read_tokens")
+    def tokens_cached(self, log: UsageLog) -> str:
+        return number(log.cache_read_tokens)
+
+    @admin.display(description="Tokens out", ordering="output_tokens")
+    def tokens_out(self, log: UsageLog) -> str:
+        return number(log.output_tokens)
+
+    @admin.display(description="Cost")
+    def price(self, log: UsageLog) -> str:
+        return costs.dollars(costs.log_cost(log))
+
+    @admin.display(description="Seconds", ordering="duration_ms")
+    def seconds(self, log: UsageLog) -> str:
+        return "–" if log.duration_ms is None else f"{log.duration_ms / 1000:.1f}"
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> HttpResponse:
+        response = HttpResponse(usage_csv(logs), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="usage.csv"'
+        return response
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, with totals of everything that the filters leave, not only of one page."""
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", None)
+        if context and "cl" in context:
+            groups = costs.by_model(context["cl"].queryset)
+            context["usage_groups"] = groups
+            context["usage_total"] = costs.total(groups)
+        return response
+
+
+@admin.register(Hold)
+class HoldAdmin(RecordAdmin):
+    list_display = ["created_at", "payer", "stream_type", "model", "amount", "condition"]
+    list_filter = ["state", "stream_type", "created_at"]
+    search_fields = ["=id", "=user__email", "=invitation__recipient_email"]
+    search_help_text = "The whole id of a hold, or the whole address of a user or a recipient."
+    list_select_related = ["invitation", "user"]
+    ordering = ["-created_at"]
+    show_full_result_count = False
+
+    @admin.display(description="Paid by")
+    def payer(self, hold: Hold) -> str:
+        return str(hold.invitation or hold.user or "–")
+
+    @admin.display(description="Tokens", ordering="tokens")
+    def amount(self, hold: Hold) -> str:
+        return number(hold.tokens)
+
+    @admin.display(description="State", ordering="state")
+    def condition(self, hold: Hold) -> str:
+        return badge(hold.get_state_display(), TONES[HoldState(hold.state)])
+
+
+@admin.register(Allowance)
+class AllowanceAdmin(DeskAdmin):
+    list_display = ["role", "limit", "window"]
+    actions = ["delete_selected"]
+
+    @admin.display(description="Tokens", ordering="tokens")
+    def limit(self, allowance: Allowance) -> str:
+        return "No limit" if allowance.tokens is None else number(allowance.tokens)
+
+    @admin.display(description="In any", ordering="window_hours")
+    def window(self, allowance: Allowance) -> str:
+        days, hours = divmod(allowance.window_hours, 24)
+        words = [f"{days} days" if days > 1 else f"{days} day"] if days else []
+        words += [f"{hours} hours" if hours > 1 else f"{hours} hour"] if hours else []
+        return " ".join(words)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, which also says what holds for the roles that it does not name."""
+        named = set(Allowance.objects.values_list("role", flat=True))
+        defaults = [
+            self.limit(Allowance(role=role, tokens=DEFAULT_ALLOWANCES[role])).lower()
+            + f" for {Role(role).label.lower()}s"
+            for role in Role.values
+            if role not in named
+        ]
+        return super().changelist_view(request, {"defaults": defaults, **(extra_context or {})})

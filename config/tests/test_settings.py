@@ -6,6 +6,7 @@ import runpy
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 
 NAME = re.compile(r"\benv(?:\.\w+)?\(\s*\"([A-Z_]+)\"")
 
@@ -20,6 +21,8 @@ def load(monkeypatch, tmp_path):
             monkeypatch.delenv(name, raising=False)
         # As if no `.env` stood there.
         monkeypatch.setattr("environ.Env.read_env", lambda *args, **kwargs: None)
+        # It remembers what it read from files.
+        monkeypatch.setattr("environ.FileAwareEnv.ENVIRON", FileAwareMapping())
         monkeypatch.setenv("VAR_DIR", str(tmp_path))
         for name, value in environment.items():
             monkeypatch.setenv(name, value)

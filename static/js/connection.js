@@ -1,0 +1,115 @@
+/* One socket that comes back by itself, and the words about it. It says when it is usable, what
+   it received and how it is: "open", "lost" (trying again) or, for good, "signed-out", "gone". */
+
+const FIRST_DELAY = 400;
+const LONGEST_DELAY = 15_000;
+const CONNECT_WITHIN = 10_000;
+const FINAL = { 4401: "signed-out", 4404: "gone" };
+const FLOODED = 4429;
+const BANNER_AFTER = 800;
+
+export class Connection {
+  #socket = null;
+  #tries = 0;
+  #timer = 0;
+  #over = false;
+  #later = [];
+
+  constructor(path, { opened, received, changed }) {
+    this.url = new URL(path, location.href);
+    this.url.protocol = this.url.protocol.replace("http", "ws");
+    Object.assign(this, { opened, received, changed });
+    addEventListener("online", () => this.#open());
+    addEventListener("offline", () => this.#lose());
+    addEventListener("pageshow", (event) => event.persisted && this.restart());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#open());
+    this.#open();
+  }
+
+  get isOpen() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Send now; false when there is no line. */
+  send(message) {
+    if (!this.isOpen) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Send now or, once, as soon as the page is in step with the server again. */
+  deliver(message) {
+    if (!this.send(message)) this.#later.push(message);
+  }
+
+  /** The page is in step: send what had to wait. */
+  inStep() {
+    this.#tries = 0;
+    for (const message of this.#later.splice(0)) this.deliver(message);
+  }
+
+  /** Drop a line that seems dead and open another at once. */
+  restart() {
+    this.#lose();
+    this.#open();
+  }
+
+  #open() {
+    if (this.#over || this.#socket) return;
+    clearTimeout(this.#timer);
+    const socket = new WebSocket(this.url);
+    this.#socket = socket;
+    this.#timer = setTimeout(() => this.#lose(), CONNECT_WITHIN);
+    socket.addEventListener("open", () => {
+      if (socket !== this.#socket) return;
+      clearTimeout(this.#timer);
+      this.changed("open");
+      this.opened();
+    });
+    socket.addEventListener("message", (event) => {
+      if (socket === this.#socket) this.received(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", (event) => {
+      if (socket === this.#socket) this.#lose(event.code);
+    });
+  }
+
+  #lose(code) {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    if (this.#over) return;
+    this.#over = code in FINAL;
+    this.changed(FINAL[code] ?? "lost");
+    if (this.#over) return;
+    // Half of the delay is chance, so that pages do not all come back in the same moment.
+    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#tries++);
+    const delay = (code === FLOODED ? LONGEST_DELAY : longest) * (0.5 + Math.random() / 2);
+    this.#timer = setTimeout(() => this.#open(), delay);
+  }
+}
+
+/** A listener for `changed` that shows in `element` how the line is; short gaps pass unseen. */
+export function banner(element) {
+  let timer = 0;
+  const words = {
+    "signed-out": "You are signed out. What you wrote is kept in this tab. ",
+    gone: "This conversation is no longer open to you.",
+    offline: "You are offline. What you write is kept, and sent when you are back.",
+    lost: "The connection is lost. Trying again…",
+  };
+  const show = (state) => {
+    element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
+    if (state !== "signed-out") return;
+    const link = document.createElement("a");
+    link.href = element.dataset.signIn;
+    link.textContent = "Sign in again";
+    element.append(link);
+  };
+  return (state) => {
+    clearTimeout(timer);
+    if (state === "open") element.replaceChildren();
+    else timer = setTimeout(show, element.textContent ? 0 : BANNER_AFTER, state);
+  };
+}

@@ -1,0 +1,143 @@
+/* The conversation page: what arrives goes to the part that knows about it, and so does what
+   the learner does. The page works without any of this, by plain forms. */
+
+import { Composer, actions } from "./composer.js";
+import { Connection, banner } from "./connection.js";
+import { Outbox, newId } from "./outbox.js";
+import { Panes, follow } from "./panes.js";
+import { Turns } from "./turns.js";
+
+const LOOK_AGAIN_AFTER = 15_000;
+const find = (name) => document.querySelector(`[data-${name}]`);
+const data = JSON.parse(document.getElementById("page-data").textContent);
+const key = `parley:${data.conversation}`;
+const running = { partner: null, coach: null }; // ids of the replies that stream now
+const scrolls = {};
+const composers = {};
+let ended = data.status === "ended";
+let noticed = "";
+
+const turns = new Turns({
+  newest: data.newest,
+  log: find("log"),
+  missing: (message, index) => connection.send({ type: "fetch", message, index }),
+  unknown: sync,
+});
+for (const item of document.querySelectorAll('li[data-status="streaming"]')) {
+  running[item.dataset.role] = Number(item.dataset.message);
+}
+for (const scroller of document.querySelectorAll("[data-scroller]")) {
+  scrolls[scroller.dataset.scroller] = follow(scroller);
+}
+const panes = new Panes(find("stage"), key);
+const connection = new Connection(data.socket, {
+  opened: sync,
+  received,
+  changed: banner(find("connection")),
+});
+const outbox = new Outbox(`${key}:outbox`, {
+  send: (message) => connection.send(message),
+  stalled: () => connection.restart(),
+  changed: refresh,
+});
+for (const form of document.querySelectorAll("form[data-compose]")) {
+  const type = form.dataset.compose;
+  composers[type] = new Composer(form, form.querySelector("button") ?? find("send"), {
+    key: `${key}:draft:${type}`,
+    send(text) {
+      outbox.add(type, text);
+      scrolls[type === "send" ? "conversation" : "coach"].toEnd();
+    },
+  });
+}
+refresh();
+// A frame that got lost on the way shows as a reply that never ends.
+setInterval(() => (running.partner || running.coach) && sync(), LOOK_AGAIN_AFTER);
+
+function sync() {
+  connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
+}
+
+function received(frame) {
+  const handlers = {
+    turn: placed,
+    chunk: (chunk) => turns.chunk(chunk),
+    accepted: ({ id }) => outbox.accept(id),
+    refused,
+    error: ({ text }) => composers.send?.tell(text),
+    notice: noticeCame,
+    state: stateCame,
+    synced() {
+      connection.inStep();
+      outbox.resend();
+    },
+  };
+  handlers[frame.type]?.(frame);
+}
+
+function placed(frame) {
+  turns.place(frame);
+  if (frame.client_id) outbox.accept(frame.client_id);
+  if (frame.role in running && frame.pane !== "debrief") {
+    if (frame.status === "streaming") running[frame.role] = frame.message;
+    else if (running[frame.role] === frame.message) running[frame.role] = null;
+    noticed = "";
+  }
+  panes.count();
+  refresh();
+}
+
+function refused({ id, text }) {
+  const entry = outbox.withdraw(id);
+  for (const button of document.querySelectorAll("[data-retry]")) button.disabled = false;
+  const composer = composers[entry?.type ?? "send"];
+  if (!entry || composer?.restore(entry.text)) composer?.tell(text);
+  else outbox.refuse(entry, text);
+}
+
+function noticeCame({ message, text }) {
+  noticed = text;
+  turns.find(message)?.querySelector("[data-notice]")?.replaceChildren(text);
+  refresh();
+}
+
+function stateCame({ status, partner, coach, budget, debrief_url: debrief }) {
+  Object.assign(running, { partner, coach });
+  find("budget").innerHTML = budget;
+  ended = status === "ended";
+  if (ended && debrief) find("ended").querySelector("a").href = debrief;
+  refresh();
+}
+
+/** Bring Send, Stop and the words beside them in line with what is going on. */
+function refresh() {
+  const waiting = {
+    partner: `${data.persona} is replying… You can send when the reply is whole.`,
+    coach: "The coach is writing…",
+  };
+  const who = running.partner ? "partner" : running.coach ? "coach" : "";
+  const words = (who && (noticed || waiting[who])) || "";
+  if (find("replying").textContent !== words) find("replying").textContent = words;
+  const stop = find("stop");
+  if (!who && stop === document.activeElement) document.getElementById("message")?.focus();
+  stop.hidden = !who;
+  find("ended").hidden = !ended;
+  for (const part of document.querySelectorAll("[data-compose], [data-send], [data-end]")) {
+    part.hidden = ended;
+  }
+  if (ended) return;
+  const spent = find("exhausted") && "The budget of this conversation is used up.";
+  const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
+  composers.send?.block(spent || (running.partner && waiting.partner) || onItsWay("send") || "");
+  composers.ask?.block(spent || onItsWay("ask") || "");
+}
+
+actions({
+  stop() {
+    const message = running.partner ?? running.coach;
+    if (message) connection.deliver({ type: "stop", message });
+  },
+  retry(message) {
+    connection.deliver({ type: "retry", id: newId(), message });
+  },
+});

@@ -3,13 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from conversations import views as pages
 from config import health
+from conversations import views as pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
     path("invite/", include("invitations.urls")),
-    path("scenarios/", include("scenarios.urls")),
+    path("scenarios/", include("conversations.scenario_urls")),
     path("conversations/", include("conversations.urls")),
     path("account/", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),

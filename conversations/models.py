@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from conversations import failures
 from invitations.models import Invitation
 from scenarios.models import Scenario
 from usage.holds import Purse
@@ -87,6 +88,7 @@ class ConversationSession(models.Model):
     class Meta:
         verbose_name = "conversation"
         ordering = ["-started_at"]
+        permissions = [("view_transcript", "Can read transcripts")]
         indexes = [
             models.Index(fields=["user"], name="session_user"),
             models.Index(fields=["invitation"], name="session_invitation"),
@@ -154,7 +156,7 @@ class MessageStatus(models.TextChoices):
 # Replies that count as said: they stand in later prompts.
 HEARD = (MessageStatus.COMPLETE, MessageStatus.STOPPED)
 # A process renews its lease with every checkpoint; past this it is taken for dead.
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=10)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -187,9 +189,7 @@ class Message(models.Model):
         "self", models.SET_NULL, null=True, blank=True, related_name="children"
     )
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.TURN)
-    status = models.CharField(
-        max_length=16, choices=MessageStatus, default=MessageStatus.COMPLETE
-    )
+    status = models.CharField(max_length=16, choices=MessageStatus, default=MessageStatus.COMPLETE)
     client_id = models.UUIDField(null=True, blank=True, editable=False)
     failure = models.CharField(
         max_length=40, blank=True, help_text="Why a reply failed, or how it was cut short."
@@ -263,6 +263,12 @@ class Message(models.Model):
         if self.kind == Kind.DEBRIEF:
             return "debrief"
         return "conversation" if self.kind == Kind.TURN else "coach"
+
+    @property
+    def failure_words(self) -> str:
+        """What happened to this reply and what to do, for a person; empty if all is well."""
+        who = "The coach" if self.role == MessageRole.COACH else self.session.partner_persona
+        return failures.words(self.failure, who)
 
     @property
     def can_retry(self) -> bool:

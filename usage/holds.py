@@ -31,12 +31,14 @@ class Purse:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What the provider counted for one call, in tokens; input is the whole of it, cached or not."""
+    """What the provider counted for one call, in tokens; input is all of it, cached or not."""
 
     input_tokens: int
     output_tokens: int
     cache_write_tokens: int = 0
     cache_read_tokens: int = 0
+    # The final count never came, so that some of it is the most that it can have been.
+    is_estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,12 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
     """
     if not _close(hold, HoldState.SETTLED):
         return False
-    usage = record.usage or CallUsage(hold.tokens - hold.max_tokens, hold.max_tokens)
+    usage = record.usage or CallUsage(
+        hold.tokens - hold.max_tokens, hold.max_tokens, is_estimate=True
+    )
     if hold.invitation_id:
         Invitation.objects.filter(pk=hold.invitation_id).update(
-            usage=_usage(
-                input_=usage.input_tokens, output=usage.output_tokens, held=-hold.tokens
-            )
+            usage=_usage(input_=usage.input_tokens, output=usage.output_tokens, held=-hold.tokens)
         )
     UsageLog.objects.create(
         user_id=user_id,
@@ -134,7 +136,7 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         output_tokens=usage.output_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         cache_read_tokens=usage.cache_read_tokens,
-        is_estimate=record.usage is None,
+        is_estimate=usage.is_estimate,
         stop_reason=record.stop_reason,
         first_token_ms=record.first_token_ms,
         duration_ms=record.duration_ms,

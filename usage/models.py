@@ -160,10 +160,10 @@ class Allowance(models.Model):
     class Meta:
         ordering = ["role"]
         constraints = [
-            models.CheckConstraint(condition=Q(window_hours__gt=0), name="allowance_window_positive"),
             models.CheckConstraint(
-                condition=Q(role__in=Role.values), name="allowance_role_known"
+                condition=Q(window_hours__gt=0), name="allowance_window_positive"
             ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="allowance_role_known"),
         ]
 
     def __str__(self) -> str:

@@ -112,8 +112,12 @@ class Understudy(httpx2.AsyncBaseTransport):
 
 
 def persona(system: str, known: Iterable[str]) -> str:
-    """The longest known persona name that the system text contains as whole words, or empty."""
-    names = (name for name in known if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", system))
+    """The longest known persona name, as whole words, in the system text's first paragraph.
+
+    The rest is the scenario's own prompt, which may speak of anybody. Empty if there is none.
+    """
+    first = system.partition("\n\n")[0]
+    names = (name for name in known if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", first))
     return max(names, key=len, default="")
 
 

@@ -1,0 +1,34 @@
+"""What to tell a person when a reply did not come, or not whole: what happened, what to do."""
+
+from typing import Final
+
+AGAIN: Final = "Press Try again."
+
+# By `Message.failure`; `{who}` is the speaker. `llm.Trouble` names most of them.
+WORDS: Final = {
+    "busy": "{who} could not be reached: the model is too busy just now. Wait a moment, then press "
+    "Try again.",
+    "unreachable": "The connection to the model failed. Wait a moment, then press Try again.",
+    "slow": "The model did not begin to answer in time. " + AGAIN,
+    "stalled": "The reply stopped coming before it was finished. " + AGAIN,
+    "cut": "The connection broke before the reply was finished. " + AGAIN,
+    "overtime": "The reply took too long and was ended. " + AGAIN,
+    "lost": "The reply was lost when a server stopped.",
+    "refusal": "The model declined to answer this. Put it differently, or press Try again.",
+    "empty": "The reply came back empty. " + AGAIN,
+    "max_tokens": "The reply was cut short because it grew too long.",
+    "too_long": "This conversation has grown too long for the model. End it and start a new one.",
+    "budget": "There is not enough budget left for another reply.",
+    "key": "The model cannot be used at present. Please tell whoever invited you.",
+    "model": "The model of this scenario is no longer available. Please tell whoever invited you.",
+    "spend_limit": "The model cannot be used at present. Please tell whoever invited you.",
+    "rejected": "The model could not take this conversation. Please tell whoever invited you.",
+    "error": "Something went wrong on our side. " + AGAIN,
+}
+
+
+def words(failure: str, who: str) -> str:
+    """The sentence for a failure code of `who`'s reply; empty where there is none."""
+    if not failure:
+        return ""
+    return WORDS.get(failure, WORDS["error"]).format(who=who)

@@ -1,0 +1,79 @@
+"""What goes to a page over a socket: frames made from rows. `docs/protocol.md` lists them."""
+
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from conversations.models import ConversationSession, Message, MessageRole
+from conversations.prompts import COACH_MOST, PARTNER_MOST
+from usage.budgets import Budget, budget
+
+Frame = dict[str, Any]
+
+
+def turn(message: Message, conversation: ConversationSession) -> Frame:
+    """A message as its server-rendered list item, the same that the page comes with."""
+    html = render_to_string(
+        "conversations/_turn.html", {"message": message, "conversation": conversation}
+    )
+    return {
+        "type": "turn",
+        "message": message.pk,
+        "pane": message.pane,
+        "role": message.role,
+        "kind": message.kind,
+        "status": message.status,
+        "client_id": str(message.client_id) if message.client_id else None,
+        "html": html,
+    }
+
+
+def chunk(message: int, index: int, text: str) -> Frame:
+    """Text of a running reply; `index` counts the code points before it."""
+    return {"type": "chunk", "message": message, "index": index, "text": text}
+
+
+def notice(message: int, text: str) -> Frame:
+    """Passing words about a running reply."""
+    return {"type": "notice", "message": message, "text": text}
+
+
+def conversation_budget(conversation: ConversationSession) -> Budget:
+    """What is left for `conversation`, as its learner sees it."""
+    prompts = conversation.partner_system_prompt + conversation.coach_system_prompt
+    # English prose has about four bytes a token; only an estimate, never charged.
+    first = len(prompts.encode()) // 4 + 900 + (PARTNER_MOST + COACH_MOST) // 2
+    return budget(conversation.purse, session_id=conversation.pk, first_exchange=first)
+
+
+def state(conversation: ConversationSession) -> Frame:
+    """Whether the conversation goes on, who is replying, and what is left of the budget."""
+    running = dict(conversation.messages.streaming().values_list("role", "pk"))
+    return {
+        "type": "state",
+        "status": conversation.status,
+        "partner": running.get(MessageRole.PARTNER),
+        "coach": running.get(MessageRole.COACH),
+        "budget": render_to_string(
+            "conversations/_budget.html", {"budget": conversation_budget(conversation)}
+        ),
+        "debrief_url": None
+        if conversation.is_active
+        else reverse("conversations:debrief", args=[conversation.pk]),
+    }
+
+
+def accepted(client_id: str | None, message: int | None) -> Frame:
+    """What the page sent is stored."""
+    return {"type": "accepted", "id": client_id, "message": message}
+
+
+def refused(client_id: str | None, code: str, words: str) -> Frame:
+    """What the page asked for is not done; nothing changed."""
+    return {"type": "refused", "id": client_id, "code": code, "text": words}
+
+
+def error(code: str, words: str) -> Frame:
+    """The page sent something that is no frame of the protocol."""
+    return {"type": "error", "code": code, "text": words}

@@ -1,0 +1,283 @@
+"""The model: one SDK client per event loop, calls as text, final usage, errors as kinds.
+
+Knows nothing of the database or of sockets. Without a key or a server of one's own the
+understudy answers through the same SDK.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import anthropic
+import httpx2
+from django.conf import settings
+
+from conversations.prompts import Request
+from conversations.understudy import Understudy
+from scenarios.library import scripts
+from usage.holds import CallUsage
+
+logger = logging.getLogger(__name__)
+
+# Waits before the second and later tries, in seconds, each drawn between half and the whole.
+BACKOFF: Final = (0.5, 1, 2, 4, 8)
+
+
+class Trouble(StrEnum):
+    """Why a call gave no whole reply."""
+
+    BUSY = "busy"
+    UNREACHABLE = "unreachable"
+    SLOW = "slow"
+    KEY = "key"
+    MODEL = "model"
+    SPEND_LIMIT = "spend_limit"
+    TOO_LONG = "too_long"
+    REJECTED = "rejected"
+    CUT = "cut"
+    STALLED = "stalled"
+    OVERTIME = "overtime"
+
+
+class CallError(Exception):
+    """A call that ended in trouble. Carries no text of the provider, which may quote a prompt."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble)
+        self.trouble = trouble
+
+
+def is_understudy() -> bool:
+    """Whether the stand-in speaks: neither a key nor a server is configured."""
+    return not (settings.ANTHROPIC_API_KEY or settings.ANTHROPIC_BASE_URL)
+
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = (
+    WeakKeyDictionary()
+)
+
+
+def client() -> anthropic.AsyncAnthropic:
+    """The client of the running event loop: one that is used in a second loop fails."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = _new_client()
+    return _clients[loop]
+
+
+def _new_client() -> anthropic.AsyncAnthropic:
+    # Retries are ours, so that they can be shown and end by our deadline.
+    options: dict[str, Any] = {
+        "max_retries": 0,
+        "timeout": httpx2.Timeout(settings.REPLY_SECONDS, connect=10, pool=10),
+        "open_telemetry": False,
+    }
+    if is_understudy():
+        return anthropic.AsyncAnthropic(
+            api_key="understudy",
+            base_url="http://understudy",
+            http_client=httpx2.AsyncClient(
+                transport=Understudy(scripts(), delay=settings.UNDERSTUDY_DELAY)
+            ),
+            **options,
+        )
+    return anthropic.AsyncAnthropic(
+        api_key=settings.ANTHROPIC_API_KEY or "none",
+        base_url=settings.ANTHROPIC_BASE_URL or None,
+        http_client=httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+        ),
+        **options,
+    )
+
+
+async def count_tokens(request: Request) -> int | None:
+    """Input tokens of `request` by the provider's own count; None where it has no such thing."""
+    try:
+        async with asyncio.timeout(10):
+            counted = await client().messages.count_tokens(**request.counted())
+    except (TimeoutError, anthropic.AnthropicError, httpx2.HTTPError):
+        return None
+    return counted.input_tokens
+
+
+class Call:
+    """One model call. Iterate over `text()`; what is known of the call stands in its fields."""
+
+    def __init__(self, request: Request, *, on_wait: Callable[[], None]) -> None:
+        """`on_wait` is called before each wait for a provider that is busy."""
+        self.request = request
+        self.model = request.model
+        self.stop_reason = ""
+        self.first_token_ms: int | None = None
+        self.answered = False  # the provider took the request and began to answer
+        self._in_flight = False  # it was sent, and neither taken nor turned down yet
+        self.finished = False  # it said that it was done, so its counts are final
+        self._on_wait = on_wait
+        self._started = time.monotonic()
+        self._input: dict[str, int] = {}
+        self._output: int | None = None
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds since the call was made."""
+        return round((time.monotonic() - self._started) * 1000)
+
+    @property
+    def usage(self) -> CallUsage | None:
+        """What the call cost; None where the provider never told and may have charged.
+
+        Input is known once the answer begins. Where the final count of output never came, all
+        that it might have been is charged.
+        """
+        if not self.answered and not self._in_flight:
+            return CallUsage(0, 0)
+        if not self._input.get("input_tokens"):
+            return None
+        write = self._input.get("cache_creation_input_tokens", 0)
+        read = self._input.get("cache_read_input_tokens", 0)
+        final = self.finished and self._output is not None
+        return CallUsage(
+            input_tokens=self._input["input_tokens"] + write + read,
+            output_tokens=(self._output or 0) if final else self.request.max_tokens,
+            cache_write_tokens=write,
+            cache_read_tokens=read,
+            is_estimate=not final,
+        )
+
+    async def text(self) -> AsyncGenerator[str]:
+        """Yield the reply's text as it arrives. Raises `CallError`, also in mid-stream."""
+        overall = self._started + settings.REPLY_SECONDS
+        deadline = min(overall, self._started + settings.REPLY_FIRST_TOKEN_SECONDS)
+        stream = await self._open(deadline)
+        async with contextlib.aclosing(self._chunks(stream)) as chunks:
+            while True:
+                try:
+                    async with asyncio.timeout(deadline - time.monotonic()):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:
+                    raise CallError(self._late(overall)) from None
+                if self.first_token_ms is None:
+                    self.first_token_ms = self.duration_ms
+                yield chunk
+                deadline = min(overall, time.monotonic() + settings.REPLY_CHUNK_SECONDS)
+        if not self.finished:
+            raise CallError(Trouble.CUT)
+
+    def _late(self, overall: float) -> Trouble:
+        if time.monotonic() >= overall:
+            return Trouble.OVERTIME
+        return Trouble.SLOW if self.first_token_ms is None else Trouble.STALLED
+
+    async def _open(self, deadline: float) -> anthropic.AsyncStream[Any]:
+        """Make the request, again where the provider is busy, all before `deadline`."""
+        for wait in (*BACKOFF, None):
+            try:
+                self._in_flight = True
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    return await client().messages.create(**self.request.body(), stream=True)
+            except TimeoutError:
+                raise CallError(Trouble.SLOW) from None
+            except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+                self._in_flight = isinstance(error, anthropic.APITimeoutError)
+                trouble = _trouble(error)
+                if trouble is Trouble.MODEL and self._fall_back():
+                    continue
+                again_in = _again_in(error, wait)
+                if (
+                    trouble not in (Trouble.BUSY, Trouble.UNREACHABLE)
+                    or again_in is None
+                    or time.monotonic() + again_in >= deadline
+                ):
+                    logger.warning("Model call failed: %s (%s)", trouble, type(error).__name__)
+                    raise CallError(trouble) from None
+                self._on_wait()
+                await asyncio.sleep(again_in)
+        raise CallError(Trouble.BUSY)
+
+    def _fall_back(self) -> bool:
+        fallback = settings.FALLBACK_MODEL
+        if not fallback or self.request.model == fallback:
+            return False
+        logger.warning("Model %s is not to be had; asking %s", self.request.model, fallback)
+        self.request = replace(self.request, model=fallback)
+        self.model = fallback
+        return True
+
+    async def _chunks(self, stream: anthropic.AsyncStream[Any]) -> AsyncGenerator[str]:
+        """The text of the raw events, their counts noted on the way."""
+        try:
+            async with stream:
+                async for event in stream:
+                    match event.type:
+                        case "message_start":
+                            self.answered = True
+                            self.model = getattr(event.message, "model", None) or self.model
+                            self._count(getattr(event.message, "usage", None))
+                        case "content_block_delta" if event.delta.type == "text_delta":
+                            if event.delta.text:
+                                yield event.delta.text
+                        case "message_delta":
+                            self.stop_reason = event.delta.stop_reason or ""
+                            self._count(getattr(event, "usage", None))
+                        case "message_stop":
+                            self.finished = True
+        except (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, ValueError) as error:
+            # An empty stream is an AssertionError of the SDK, a broken event a ValueError.
+            trouble = _trouble(error) if not self.answered else Trouble.CUT
+            logger.warning("Model call broke off: %s (%s)", trouble, type(error).__name__)
+            raise CallError(trouble) from None
+
+    def _count(self, usage: Any) -> None:
+        """Take over the counts that an event carries; they are cumulative."""
+        for key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"):
+            value = getattr(usage, key, None)
+            if value is not None:
+                self._input[key] = value
+        output = getattr(usage, "output_tokens", None)
+        if output is not None:
+            self._output = output
+
+
+def _trouble(error: Exception) -> Trouble:
+    # The order matters: some are subclasses of others.
+    if getattr(error, "type", None) == "overloaded_error":
+        return Trouble.BUSY
+    kinds: tuple[tuple[type[Exception], Trouble], ...] = (
+        (anthropic.EnforcedSpendLimitReachedError, Trouble.SPEND_LIMIT),
+        (anthropic.RateLimitError, Trouble.BUSY),
+        (anthropic.InternalServerError, Trouble.BUSY),
+        (anthropic.AuthenticationError, Trouble.KEY),
+        (anthropic.PermissionDeniedError, Trouble.KEY),
+        (anthropic.NotFoundError, Trouble.MODEL),
+        (anthropic.ContentTooLargeError, Trouble.TOO_LONG),
+        (anthropic.APIConnectionError, Trouble.UNREACHABLE),
+        (httpx2.HTTPError, Trouble.UNREACHABLE),
+        (AssertionError, Trouble.CUT),
+    )
+    for kind, trouble in kinds:
+        if isinstance(error, kind):
+            return trouble
+    return Trouble.REJECTED
+
+
+def _again_in(error: Exception, wait: float | None) -> float | None:
+    """Seconds until the next try: what the provider asks for, else our own with jitter."""
+    if wait is None:
+        return None
+    jittered = wait * random.uniform(0.5, 1)
+    response = getattr(error, "response", None)
+    asked = response.headers.get("retry-after") if response is not None else None
+    try:
+        return max(jittered, float(asked)) if asked else jittered
+    except ValueError:
+        return jittered

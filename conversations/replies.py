@@ -1,0 +1,325 @@
+"""The life of a reply: hold, stream, checkpoint, settle, one terminal state.
+
+A reply runs in a task of its process, detached from any socket. Its row is the truth; what is
+published on the way only makes it quick.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from channels.db import database_sync_to_async
+from django.db import DatabaseError, transaction
+
+from conversations import frames, leases, llm
+from conversations.lanes import Step
+from conversations.live import hub
+from conversations.models import ConversationSession, Message, MessageRole, MessageStatus
+from conversations.prompts import BLOCK_OVERHEAD, Request, coach_request, partner_request
+from usage.holds import CallRecord, available, take_hold
+from usage.models import Hold, UsageLog
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS: Final = 1.0
+WATCH_SECONDS: Final = 2.0
+# Seconds, about, that a finished reply waits for a database that is away.
+PATIENCE: Final = 60
+# A provider's count is an estimate; this much may be added when it is charged.
+COUNT_MARGIN: Final = 1.05
+
+
+@dataclass(slots=True)
+class Run:
+    """A reply under way in this process."""
+
+    message: int
+    conversation: int
+    parts: list[str] = field(default_factory=list)
+    length: int = 0  # code points
+    call: llm.Call | None = None
+    work: asyncio.Task[None] | None = None
+    stopping: bool = False
+    lost: bool = False
+
+    @property
+    def text(self) -> str:
+        if len(self.parts) > 1:
+            self.parts = ["".join(self.parts)]
+        return self.parts[0] if self.parts else ""
+
+    def stop(self) -> None:
+        """End the call; what has arrived stays."""
+        self.stopping = True
+        if self.work is not None:
+            self.work.cancel()
+
+
+class Runner:
+    """Owns the tasks of one event loop's replies."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+        hub().on_stop(self.stop)
+
+    def start(self, replies: Iterable[Message]) -> None:
+        """Run replies whose rows were just created under this process's lease."""
+        for reply in replies:
+            run = Run(reply.pk, reply.session_id)
+            self._runs[reply.pk] = run
+            task = asyncio.get_running_loop().create_task(self._live(run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def stop(self, message: int) -> None:
+        """Stop a reply if it runs here; harmless otherwise."""
+        if run := self._runs.get(message):
+            run.stop()
+
+    async def _live(self, run: Run) -> None:
+        try:
+            step = await _reply(run)
+        except Exception:
+            # Nothing may end a reply without a terminal state but the death of the process.
+            logger.exception("Reply %s broke", run.message)
+            step = await _end(run, MessageStatus.FAILED, "error")
+        finally:
+            self._runs.pop(run.message, None)
+        if step is not None:
+            await self.carry_out(run.conversation, step)
+
+    async def carry_out(self, conversation: int, step: Step) -> None:
+        """Tell everybody what a step changed, then start its replies."""
+        for frame in await database_sync_to_async(_changed)(conversation, step):
+            hub().publish(conversation, frame)
+        for message in step.stop:
+            hub().request_stop(conversation, message)
+        self.start(step.replies)
+
+    def freshen(self, frame: frames.Frame) -> frames.Frame:
+        """A chunk frame with all that has arrived, if its reply runs here; others unchanged."""
+        run = self._runs.get(frame["message"]) if frame["type"] == "chunk" else None
+        return frame | {"text": run.text[frame["index"] :]} if run else frame
+
+    async def recover(self, conversation: int | None = None) -> int:
+        """Take over replies whose process died; returns how many of them this call took."""
+        taken = 0
+        for message in await database_sync_to_async(leases.expired)(conversation):
+            step = await database_sync_to_async(leases.take_over)(message)
+            if step is not None and step.message is not None:
+                taken += 1
+                await self.carry_out(step.message.session_id, step)
+        return taken
+
+    def watch(self) -> None:
+        """Look for lost replies every few seconds for as long as anybody listens."""
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while hub().has_listeners:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await self.recover()
+            except DatabaseError as error:
+                logger.warning("Looking for lost replies failed: %s", type(error).__name__)
+
+    async def wait(self) -> None:
+        """Return once nothing runs any more."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+_runners: WeakKeyDictionary[asyncio.AbstractEventLoop, Runner] = WeakKeyDictionary()
+
+
+def runner() -> Runner:
+    """The runner of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _runners:
+        _runners[loop] = Runner()
+    return _runners[loop]
+
+
+def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
+    conversation = ConversationSession.objects.get(pk=conversation_id)
+    rows = ([step.message] if step.message else []) + list(step.replies)
+    return [*(frames.turn(row, conversation) for row in rows), frames.state(conversation)]
+
+
+# --- One reply ------------------------------------------------------------------------------
+
+
+async def _reply(run: Run) -> Step | None:
+    """Run one reply to its end, whatever that is."""
+    request, hold = await database_sync_to_async(_prepare)(run.message)
+    if hold is None:
+        counted = await llm.count_tokens(request)
+        request, hold = await database_sync_to_async(_shrink)(run.message, request, counted)
+    if hold is None:
+        return await _end(run, MessageStatus.FAILED, "budget")
+    run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
+    run.work = asyncio.create_task(_stream(run, run.call))
+    pulse = asyncio.create_task(_keep(run))
+    status, failure = MessageStatus.COMPLETE, ""
+    try:
+        if run.stopping:
+            run.work.cancel()
+        await run.work
+        status, failure = _ending(run)
+    except asyncio.CancelledError:
+        if not run.stopping:
+            raise
+        status = MessageStatus.STOPPED
+    except llm.CallError as error:
+        failure = error.trouble
+        status = MessageStatus.INTERRUPTED if run.length else MessageStatus.FAILED
+    finally:
+        pulse.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pulse
+    if run.lost:
+        return None
+    return await _end(run, status, failure)
+
+
+async def _stream(run: Run, call: llm.Call) -> None:
+    async with contextlib.aclosing(call.text()) as chunks:
+        async for text in chunks:
+            text = text.replace("\x00", "")
+            index = run.length
+            run.parts.append(text)
+            run.length += len(text)
+            hub().publish(run.conversation, frames.chunk(run.message, index, text))
+
+
+async def _keep(run: Run) -> None:
+    """Checkpoint the text and renew the lease while the reply runs."""
+    while True:
+        await asyncio.sleep(CHECKPOINT_SECONDS)
+        try:
+            pulse = await database_sync_to_async(leases.checkpoint)(run.message, run.text)
+        except Exception as error:  # the database may be away for a while; the next one will do
+            logger.warning("Checkpoint of reply %s failed: %s", run.message, type(error).__name__)
+            continue
+        if not pulse.ours:
+            run.lost = True
+        if not pulse.ours or pulse.stop:
+            run.stop()
+            return
+
+
+def _ending(run: Run) -> tuple[MessageStatus, str]:
+    """The state of a reply whose call ended by itself."""
+    assert run.call is not None
+    reason = run.call.stop_reason
+    if reason == "refusal":
+        return MessageStatus.FAILED, "refusal"
+    if not run.text.strip():
+        return MessageStatus.FAILED, "empty"
+    if reason == "max_tokens":
+        return MessageStatus.COMPLETE, "max_tokens"
+    if reason == "model_context_window_exceeded":
+        return MessageStatus.INTERRUPTED, "too_long"
+    return MessageStatus.COMPLETE, ""
+
+
+async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
+    record = None
+    if run.call is not None:
+        record = CallRecord(
+            model=run.call.model,
+            usage=run.call.usage,
+            stop_reason=run.call.stop_reason or ("stopped" if run.stopping else failure),
+            first_token_ms=run.call.first_token_ms,
+            duration_ms=run.call.duration_ms,
+        )
+    finish = database_sync_to_async(leases.finish)
+    for _ in range(PATIENCE):
+        try:
+            return await finish(
+                run.message, status=status, content=run.text, failure=failure, record=record
+            )
+        except DatabaseError as error:
+            logger.warning("Reply %s waits for the database: %s", run.message, type(error).__name__)
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+    return None
+
+
+def _wait_visibly(run: Run) -> None:
+    text = "The model is busy. Trying again."
+    hub().publish(run.conversation, frames.notice(run.message, text))
+
+
+# --- Its hold -------------------------------------------------------------------------------
+
+
+def _prepare(message_id: int) -> tuple[Request, Hold | None]:
+    """The request of a reply, and a hold for the most that it can cost if that fits."""
+    reply = Message.objects.select_related("session").get(pk=message_id)
+    conversation = reply.session
+    messages = list(conversation.messages.all())
+    if reply.role == MessageRole.PARTNER:
+        request = partner_request(conversation, messages)
+    else:
+        request = coach_request(conversation, messages, reply)
+    return request, _hold(reply, request, _bound(reply, request))
+
+
+def _bound(reply: Message, request: Request) -> int:
+    """The most input tokens that `request` can have.
+
+    What the last call of its stream really had, plus the bytes that came since: a token has
+    at least one byte. Without such a call, all bytes.
+    """
+    last = (
+        Message.objects.filter(session=reply.session_id, role=reply.role, pk__lt=reply.pk)
+        .filter(metadata__isnull=False, hold__model=request.model)
+        .last()
+    )
+    if last is None or last.metadata is None:
+        return request.bound
+    log = UsageLog.objects.filter(
+        hold_id=last.hold_id, is_estimate=False, input_tokens__gt=0
+    ).first()
+    if log is None:
+        return request.bound
+    grown = request.size - last.metadata["size"]
+    blocks = request.blocks - last.metadata["blocks"]
+    return min(request.bound, log.input_tokens + max(0, grown) + BLOCK_OVERHEAD * (blocks + 2))
+
+
+@transaction.atomic
+def _hold(reply: Message, request: Request, input_bound: int) -> Hold | None:
+    hold = take_hold(
+        reply.session.purse,
+        bound=input_bound + request.max_tokens,
+        max_tokens=request.max_tokens,
+        session_id=reply.session_id,
+        stream_type=reply.stream_type,
+        model=request.model,
+    )
+    if hold is not None:
+        # What it measured, so that the next call of the stream can be bounded by this one.
+        size = {"size": request.size, "blocks": request.blocks}
+        Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=size)
+    return hold
+
+
+def _shrink(message_id: int, request: Request, counted: int | None) -> tuple[Request, Hold | None]:
+    """A hold from the exact count, with a shorter reply if need be; None below the useful least."""
+    reply = Message.objects.select_related("session").get(pk=message_id)
+    bound = _bound(reply, request)
+    if counted is not None:
+        bound = min(bound, round(counted * COUNT_MARGIN) + BLOCK_OVERHEAD)
+    room = available(reply.session.purse) - bound
+    if room < request.least:
+        return request, None
+    request = replace(request, max_tokens=min(request.max_tokens, room))
+    return request, _hold(reply, request, bound)

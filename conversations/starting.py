@@ -1,0 +1,79 @@
+"""Who may start a conversation, on what and with whose tokens."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from accounts.models import User
+from conversations.models import ConversationSession
+from invitations.models import Invitation, InvitationQuerySet, Status
+from scenarios.models import Scenario
+from usage.holds import Purse, available
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a conversation would be started with; `why_not` is for a person where it cannot."""
+
+    user: User | None
+    invitation: Invitation | None
+    why_not: str = ""
+
+    @property
+    def can_start(self) -> bool:
+        return not self.why_not
+
+
+def usable(user: User | AnonymousUser, invitation_ids: Collection[str]) -> InvitationQuerySet:
+    """Open invitations that a visitor holds, as a guest or by their account."""
+    mine = Invitation.objects.open().filter(pk__in=invitation_ids, linked_user=None)
+    if user.is_authenticated:
+        mine = mine | Invitation.objects.open().filter(linked_user=user)
+    return mine.select_related("scenario", "created_by")
+
+
+def waiting(user: User | AnonymousUser, invitation_ids: Collection[str]) -> list[Invitation]:
+    """Held invitations on which no conversation has been started yet."""
+    started = ConversationSession.objects.filter(invitation=OuterRef("pk"))
+    return list(usable(user, invitation_ids).exclude(Exists(started)))
+
+
+def means(
+    user: User | AnonymousUser, invitation_ids: Collection[str], scenario: Scenario | None = None
+) -> Means:
+    """How this visitor may start `scenario` (any, where None): an invitation first, else allowance.
+
+    An invitation to one scenario opens that one only, an invitation without opens all.
+    """
+    account = user if user.is_authenticated else None
+    for invitation in usable(user, invitation_ids):
+        fits = scenario is None or invitation.scenario_id in (None, scenario.pk)
+        if fits and invitation.status in (Status.OPEN, Status.CLAIMED):
+            return Means(account, invitation)
+    if account is None:
+        return Means(None, None, "Sign in, or open the invitation that was sent to you.")
+    if available(Purse(None, account.pk)) > 0:
+        return Means(account, None)
+    return Means(
+        account,
+        None,
+        "You have no allowance left just now. Come back later, or ask for an invitation.",
+    )
+
+
+@transaction.atomic
+def start(scenario: Scenario, means: Means) -> ConversationSession:
+    """Start `scenario`, or go on with the active conversation on the same purse and scenario."""
+    if means.invitation is not None:
+        Invitation.objects.select_for_update().get(pk=means.invitation.pk)
+        mine = ConversationSession.objects.filter(invitation=means.invitation)
+    else:
+        User.objects.select_for_update().get(pk=means.user.pk if means.user else None)
+        mine = ConversationSession.objects.filter(user=means.user, invitation=None)
+    under_way = mine.active().filter(scenario=scenario).first()
+    if under_way is not None:
+        return under_way
+    return ConversationSession.begin(scenario, user=means.user, invitation=means.invitation)

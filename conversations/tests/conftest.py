@@ -1,0 +1,84 @@
+"""People and things that the tests of conversations name."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Role, User
+from conversations.lanes import PROCESS
+from conversations.models import (
+    LEASE,
+    ConversationSession,
+    Kind,
+    Message,
+    MessageRole,
+    MessageStatus,
+)
+from invitations.models import Invitation
+from scenarios.models import Scenario
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return User.objects.create_user("staff@example.org", name="Sam Staff", is_staff=True)
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("owner@example.org", name="Olive Owner", role=Role.USER)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return User.objects.create_user("stranger@example.org", role=Role.USER)
+
+
+@pytest.fixture
+def scenario(db: None) -> Scenario:
+    return Scenario.objects.create(
+        name="A dinner",
+        slug="a-dinner",
+        description="You visit your uncle.",
+        partner_persona="Uncle Ray",
+        partner_system_prompt="SECRET-PARTNER You are Ray, loud and lonely.",
+        coach_system_prompt="SECRET-COACH Look for open questions.",
+    )
+
+
+@pytest.fixture
+def invitation(staff: User, scenario: Scenario) -> Invitation:
+    return Invitation.objects.create(
+        scenario=scenario,
+        created_by=staff,
+        quota={"tokens": 25_000, "label": "Short conversation"},
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+
+
+@pytest.fixture
+def conversation(scenario: Scenario, invitation: Invitation) -> ConversationSession:
+    return ConversationSession.begin(scenario, user=None, invitation=invitation)
+
+
+@pytest.fixture
+def say(conversation: ConversationSession) -> Callable[..., Message]:
+    """Store a message of the conversation as if it had been said."""
+
+    def store(role: str, content: str, **fields: Any) -> Message:
+        if fields.get("status") == MessageStatus.STREAMING:
+            fields = {
+                "lease_owner": PROCESS,
+                "lease_expires_at": timezone.now() + LEASE,
+            } | fields
+        if role == MessageRole.COACH:
+            heard = conversation.messages.filter(role=MessageRole.PARTNER).last()
+            fields = {"kind": Kind.NOTE, "heard_through": heard.pk if heard else None} | fields
+        if role == MessageRole.USER:
+            fields = {"client_id": uuid4()} | fields
+        return Message.objects.create(session=conversation, role=role, content=content, **fields)
+
+    return store

@@ -1,0 +1,141 @@
+"""A reply's row: renewed while it is ours, ended once, taken over once."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from conversations import leases
+from conversations.models import Kind, MessageRole, MessageStatus
+from usage.holds import CallRecord, CallUsage, take_hold
+from usage.models import HoldState, UsageLog
+
+
+@pytest.fixture
+def running(conversation, say):
+    line = say("user", "Hello")
+    hold = take_hold(
+        conversation.purse,
+        bound=1000,
+        max_tokens=400,
+        session_id=conversation.pk,
+        stream_type="partner",
+        model="m",
+    )
+    return say("partner", "", parent=line, status=MessageStatus.STREAMING, hold=hold)
+
+
+def abandon(message):
+    """Make the row look like one whose process has died."""
+    message.lease_owner = "somebody-else"
+    message.lease_expires_at = timezone.now() - timedelta(seconds=1)
+    message.save()
+
+
+def done(**fields):
+    return CallRecord("m", CallUsage(10, 5), **fields)
+
+
+def test_a_checkpoint_stores_the_text_and_renews_the_lease(running):
+    before = running.lease_expires_at
+    assert leases.checkpoint(running.pk, "Hel").ours
+    running.refresh_from_db()
+    assert running.content == "Hel"
+    assert running.lease_expires_at > before
+
+
+def test_a_checkpoint_tells_of_a_stop(running):
+    running.stop_requested_at = timezone.now()
+    running.save()
+    assert leases.checkpoint(running.pk, "Hel").stop
+
+
+def test_a_checkpoint_of_a_reply_that_was_taken_over_writes_nothing(running):
+    abandon(running)
+    assert not leases.checkpoint(running.pk, "late").ours
+    running.refresh_from_db()
+    assert running.content == ""
+
+
+def test_it_ends_settles_and_begins_the_coachs_note_in_one_step(running):
+    step = leases.finish(
+        running.pk, status=MessageStatus.COMPLETE, content="Hi there.", record=done()
+    )
+    assert step.message.status == MessageStatus.COMPLETE
+    (note,) = step.replies
+    assert (note.role, note.kind, note.parent_id) == (
+        MessageRole.COACH,
+        Kind.NOTE,
+        running.parent_id,
+    )
+    assert note.heard_through == running.pk
+    running.hold.refresh_from_db()
+    assert running.hold.state == HoldState.SETTLED
+    log = UsageLog.objects.get()
+    assert (log.input_tokens, log.output_tokens, log.stream_type) == (10, 5, "partner")
+
+
+def test_an_ended_reply_is_never_written_again(running):
+    leases.finish(running.pk, status=MessageStatus.STOPPED, content="Hi", record=done())
+    assert (
+        leases.finish(running.pk, status=MessageStatus.COMPLETE, content="Other", record=done())
+        is None
+    )
+    running.refresh_from_db()
+    assert (running.status, running.content) == (MessageStatus.STOPPED, "Hi")
+    assert UsageLog.objects.count() == 1
+
+
+def test_a_reply_that_made_no_call_gives_its_hold_back(running):
+    leases.finish(running.pk, status=MessageStatus.FAILED, content="", failure="budget")
+    running.hold.refresh_from_db()
+    assert running.hold.state == HoldState.RELEASED
+    assert not UsageLog.objects.exists()
+
+
+def test_a_failed_reply_gets_no_note(running):
+    step = leases.finish(running.pk, status=MessageStatus.FAILED, content="", record=done())
+    assert step.replies == ()
+
+
+def test_a_living_lease_is_not_taken_over(running):
+    assert leases.expired() == []
+    assert leases.take_over(running.pk) is None
+
+
+def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, invitation):
+    leases.checkpoint(running.pk, "Half a")
+    running.refresh_from_db()
+    abandon(running)
+    assert leases.expired() == [running.pk]
+    step = leases.take_over(running.pk)
+    assert (step.message.status, step.message.content) == (MessageStatus.INTERRUPTED, "Half a")
+    assert step.message.failure_words == "The reply was lost when a server stopped."
+    (again,) = step.replies
+    assert (again.parent_id, again.restarts, again.content) == (running.parent_id, 1, "")
+    invitation.refresh_from_db()
+    assert invitation.usage == {"input_tokens": 600, "output_tokens": 400, "held_tokens": 0}
+    assert leases.take_over(running.pk) is None
+    abandon(again)
+    assert leases.take_over(again.pk).replies == ()
+
+
+def test_a_lost_reply_that_was_to_be_stopped_is_not_begun_again(running):
+    running.stop_requested_at = timezone.now()
+    abandon(running)
+    assert leases.take_over(running.pk).replies == ()
+
+
+def test_a_lost_note_is_not_begun_again(conversation, say):
+    note = say("coach", "", status=MessageStatus.STREAMING)
+    abandon(note)
+    assert leases.take_over(note.pk).replies == ()
+
+
+def test_a_question_that_waited_is_answered_after_the_note(conversation, say):
+    say("partner", "Hi", parent=say("user", "Hello"))
+    note = say("coach", "", status=MessageStatus.STREAMING)
+    question = say("user", "What now?", kind=Kind.ASIDE)
+    step = leases.finish(note.pk, status=MessageStatus.COMPLETE, content="Good.")
+    (answer,) = step.replies
+    assert (answer.kind, answer.parent_id) == (Kind.ASIDE, question.pk)

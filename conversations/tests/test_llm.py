@@ -1,0 +1,207 @@
+"""Calls against a model server over real HTTP: text, counts, and every way to fail."""
+
+import asyncio
+
+import pytest
+
+from conversations import llm
+from conversations.llm import Call, CallError, Trouble
+from conversations.prompts import Request
+from usage.holds import CallUsage
+
+REQUEST = Request(
+    model="claude-sonnet-5-5",
+    system="You play Uncle Ray.",
+    messages=[{"role": "user", "content": [{"type": "text", "text": "Hello"}]}],
+    max_tokens=50,
+    least=10,
+)
+
+
+@pytest.fixture(autouse=True)
+def _model(settings, model_server, monkeypatch):
+    settings.ANTHROPIC_BASE_URL = model_server.url
+    settings.ANTHROPIC_API_KEY = "key"
+    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01, 0.01))
+
+
+async def speak(waits=None, request=REQUEST):
+    """The text of a call, the call, and its trouble if it had any."""
+    call = Call(request, on_wait=lambda: waits.append(1) if waits is not None else None)
+    parts = []
+    try:
+        async for text in call.text():
+            parts.append(text)
+    except CallError as error:
+        return "".join(parts), call, error.trouble
+    return "".join(parts), call, None
+
+
+async def test_it_gives_the_text_and_the_final_counts(model_server):
+    usage = {
+        "input_tokens": 20,
+        "cache_creation_input_tokens": 7,
+        "cache_read_input_tokens": 3,
+        "output_tokens": 9,
+    }
+    model_server.script("partner", text="Well, look who's here.", usage=usage, model="really-this")
+    text, call, trouble = await speak()
+    assert (text, trouble) == ("Well, look who's here.", None)
+    assert call.usage == CallUsage(30, 9, 7, 3)
+    assert (call.model, call.stop_reason) == ("really-this", "end_turn")
+    assert call.first_token_ms is not None
+
+
+async def test_the_request_is_the_one_that_was_built(model_server):
+    model_server.script("partner", text="Hm.")
+    await speak()
+    body = model_server.requests("partner")[-1]["body"]
+    assert {**REQUEST.body(), "stream": True} == body
+
+
+@pytest.mark.parametrize("status", [429, 500, 529])
+async def test_a_busy_provider_is_tried_again_visibly(model_server, status):
+    model_server.script("partner", status=status, times=2)
+    model_server.script("partner", text="At last.")
+    waits = []
+    text, call, _ = await speak(waits)
+    assert text == "At last."
+    assert len(waits) == 2
+    assert call.usage.input_tokens > 0
+
+
+async def test_it_gives_up_in_the_end_at_no_cost(model_server):
+    model_server.script("partner", default=True, status=529)
+    _, call, trouble = await speak()
+    assert trouble == Trouble.BUSY
+    assert call.usage == CallUsage(0, 0)
+    assert len(model_server.requests("partner")) == 4
+
+
+async def test_a_huge_retry_after_does_not_park_the_turn(model_server, settings):
+    settings.REPLY_FIRST_TOKEN_SECONDS = 2
+    model_server.script("partner", default=True, status=429, retry_after=3600)
+    async with asyncio.timeout(2):
+        assert (await speak())[2] == Trouble.BUSY
+
+
+async def test_a_refused_connection_is_tried_again_then_told(settings):
+    settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
+    _, call, trouble = await speak()
+    assert trouble == Trouble.UNREACHABLE
+    assert call.usage == CallUsage(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, Trouble.REJECTED),
+        (401, Trouble.KEY),
+        (403, Trouble.KEY),
+        (404, Trouble.MODEL),
+        (413, Trouble.TOO_LONG),
+    ],
+)
+async def test_what_will_not_get_better_is_not_tried_again(model_server, status, expected):
+    model_server.script("partner", default=True, status=status)
+    assert (await speak())[2] == expected
+    assert len(model_server.requests("partner")) == 1
+
+
+async def test_a_model_that_is_gone_falls_back(model_server, settings):
+    settings.FALLBACK_MODEL = "other"
+    model_server.script("partner", status=404)
+    model_server.script("partner", text="Hello.")
+    text, call, _ = await speak()
+    assert text == "Hello."
+    assert model_server.requests("partner")[-1]["body"]["model"] == "other"
+    assert "thinking" not in model_server.requests("partner")[-1]["body"]
+    assert call.request.model == "other"
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"cut": 2},
+        {"cut": 2, "reset": True},
+        {"no_stop": 2},
+        {"error": "overloaded_error", "error_after": 2},
+        {"error": "api_error", "error_after": 2},
+    ],
+    ids=str,
+)
+async def test_what_came_before_a_break_is_kept_and_charged(model_server, behaviour):
+    model_server.script("partner", chunks=["One ", "two ", "three ", "four "], **behaviour)
+    text, call, trouble = await speak()
+    assert text == "One two "
+    assert trouble == Trouble.CUT
+    assert call.usage.is_estimate
+    assert call.usage.output_tokens == REQUEST.max_tokens
+    assert len(model_server.requests("partner")) == 1
+
+
+async def test_a_stall_ends_by_our_own_deadline(model_server, settings):
+    settings.REPLY_CHUNK_SECONDS = 0.1
+    model_server.script("partner", chunks=["One ", "two "], stall=1)
+    text, _, trouble = await speak()
+    assert (text, trouble) == ("One ", Trouble.STALLED)
+
+
+async def test_a_first_token_that_never_comes(model_server, settings):
+    settings.REPLY_FIRST_TOKEN_SECONDS = 0.1
+    model_server.script("partner", text="Late.", header_delay=5)
+    _, call, trouble = await speak()
+    assert trouble == Trouble.SLOW
+    assert call.usage is None
+
+
+async def test_a_reply_that_never_ends(model_server, settings):
+    settings.REPLY_SECONDS = 0.3
+    model_server.script("partner", chunks=["x"] * 200, delay=0.02)
+    text, _, trouble = await speak()
+    assert trouble == Trouble.OVERTIME
+    assert text
+
+
+async def test_an_empty_stream_is_a_break(model_server):
+    model_server.script("partner", empty=True)
+    assert (await speak())[::2] == ("", Trouble.CUT)
+
+
+async def test_missing_counts_are_unknown(model_server):
+    model_server.script("partner", text="Hello.", usage=False)
+    text, call, trouble = await speak()
+    assert (text, trouble, call.usage) == ("Hello.", None, None)
+
+
+@pytest.mark.parametrize("reason", ["refusal", "max_tokens"])
+async def test_the_stop_reason_is_told(model_server, reason):
+    model_server.script("partner", text="I…", stop_reason=reason)
+    assert (await speak())[1].stop_reason == reason
+
+
+async def test_closing_the_text_ends_the_providers_call(model_server):
+    model_server.script("partner", chunks=["x "] * 100, delay=0.05)
+    call = Call(REQUEST, on_wait=lambda: None)
+    stream = call.text()
+    await anext(stream)
+    await stream.aclose()
+    async with asyncio.timeout(2):
+        while not model_server.requests("partner")[-1]["closed_early"]:
+            await asyncio.sleep(0.02)
+    assert call.usage.is_estimate
+
+
+async def test_tokens_are_counted_where_the_server_can(model_server):
+    _, call, _ = await speak()
+    assert await llm.count_tokens(REQUEST) == call.usage.input_tokens
+    model_server.script("count", status=404)
+    assert await llm.count_tokens(REQUEST) is None
+
+
+async def test_without_a_key_or_a_server_the_understudy_speaks(settings):
+    settings.ANTHROPIC_BASE_URL = settings.ANTHROPIC_API_KEY = ""
+    text, call, trouble = await speak()
+    assert trouble is None
+    assert text
+    assert call.usage.output_tokens > 0

@@ -1,0 +1,12 @@
+from django.urls import path
+
+from conversations import views
+
+app_name = "conversations"
+
+urlpatterns = [
+    path("", views.conversation_list, name="list"),
+    path("<int:pk>/", views.show, name="show"),
+    path("<int:pk>/debrief/", views.debrief, name="debrief"),
+    path("<int:pk>/transcript.txt", views.transcript, name="transcript"),
+]

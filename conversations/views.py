@@ -1,0 +1,232 @@
+"""The pages. A page and its plain form are enough to hold a whole conversation."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from conversations import frames, turns
+from conversations.lanes import Step
+from conversations.models import ConversationSession, Kind, Message, MessageRole
+from conversations.replies import runner
+from conversations.starting import means, start, waiting
+from conversations.transcript import as_text, entries, sections
+from conversations.turns import Refused
+from invitations.claims import held_invitations
+from scenarios.models import Scenario
+
+RECENT = 5
+
+
+def _visible(request: HttpRequest) -> Any:
+    return ConversationSession.objects.visible_to(request.user, held_invitations(request.session))
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Continue first, then what can be started."""
+    mine = _visible(request)
+    held = held_invitations(request.session)
+    return render(
+        request,
+        "conversations/home.html",
+        {
+            "continuing": mine.active(),
+            "finished": mine.exclude(ended_at=None)[:RECENT],
+            "invitations": waiting(request.user, held),
+            "scenarios": Scenario.objects.active(),
+            "can_start": means(request.user, held).can_start,
+        },
+    )
+
+
+@require_safe
+def scenario_list(request: HttpRequest) -> HttpResponse:
+    """Every active scenario."""
+    can_start = means(request.user, held_invitations(request.session)).can_start
+    context = {"scenarios": Scenario.objects.active(), "can_start": can_start}
+    return render(request, "scenarios/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+async def scenario(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """One scenario; POST starts a conversation on it."""
+    if request.method != "POST":
+        return await sync_to_async(_scenario_page)(request, slug)
+    conversation = await sync_to_async(_start)(request, slug)
+    if conversation is None:
+        return await sync_to_async(_scenario_page)(request, slug, status=403)
+    await let_partner_open(conversation)
+    return redirect(conversation, permanent=False)
+
+
+def _scenario_page(request: HttpRequest, slug: str, status: int = 200) -> HttpResponse:
+    found = get_object_or_404(Scenario.objects.active(), slug=slug)
+    how = means(request.user, held_invitations(request.session), found)
+    context = {"scenario": found, "can_start": how.can_start, "why_not": how.why_not}
+    return render(request, "scenarios/detail.html", context, status=status)
+
+
+def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
+    found = get_object_or_404(Scenario.objects.active(), slug=slug)
+    how = means(request.user, held_invitations(request.session), found)
+    return start(found, how) if how.can_start else None
+
+
+async def let_partner_open(conversation: ConversationSession) -> None:
+    """Begin the partner's first words where the scenario has them; harmless when repeated."""
+    step = await sync_to_async(turns.open_conversation)(conversation.pk)
+    await runner().carry_out(conversation.pk, step)
+
+
+@require_safe
+def conversation_list(request: HttpRequest) -> HttpResponse:
+    """The visitor's conversations, newest first."""
+    return render(request, "conversations/list.html", {"conversations": _visible(request)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The conversation. POST is the plain form of a page without JavaScript."""
+    conversation = await sync_to_async(_find)(request, pk)
+    await runner().recover(pk)
+    error, draft = "", ""
+    if request.method == "POST":
+        try:
+            return await _act(request, conversation)
+        except Refused as refusal:
+            error, draft = refusal.words, request.POST.get("text", "")
+    return await sync_to_async(_page)(request, pk, error=error, draft=draft)
+
+
+def _find(request: HttpRequest, pk: int) -> ConversationSession:
+    return get_object_or_404(_visible(request), pk=pk)
+
+
+async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpResponseBase:
+    """Carry out what the plain form asks for. Raises `Refused`."""
+    pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
+    match action:
+        case "send":
+            step = await sync_to_async(turns.send)(pk, _client_id(request), text)
+        case "ask":
+            step = await sync_to_async(turns.ask)(pk, _client_id(request), text)
+        case "retry":
+            step = await sync_to_async(turns.retry)(pk, _message_id(request))
+        case "stop":
+            running = await sync_to_async(turns.request_stop)(pk, _message_id(request))
+            step = Step(None, stop=(running.pk,) if running else ())
+        case "end":
+            step = await sync_to_async(turns.end)(pk)
+        case _:
+            raise Refused("unknown", "Nothing was done. Try again.")
+    await runner().carry_out(pk, step)
+    to = "conversations:debrief" if action in ("end",) or not conversation.is_active else None
+    response = redirect(reverse(to or "conversations:show", args=[pk]))
+    response.status_code = 303
+    return response
+
+
+def _client_id(request: HttpRequest) -> UUID:
+    try:
+        return UUID(request.POST.get("client_id", ""))
+    except ValueError:
+        raise Refused("bad_id", "This form was not whole. Reload the page and try again.") from None
+
+
+def _message_id(request: HttpRequest) -> int:
+    value = request.POST.get("message", "")
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise Refused("bad_number", "This form was not whole. Reload the page and try again.")
+    return int(value)
+
+
+def _page(request: HttpRequest, pk: int, *, error: str, draft: str) -> HttpResponse:
+    conversation = get_object_or_404(_visible(request).select_related("invitation"), pk=pk)
+    messages = _messages(conversation)
+    running = {message.role: message for message in messages if message.is_streaming}
+    return render(
+        request,
+        "conversations/conversation.html",
+        {
+            "conversation": conversation,
+            "turns": [m for m in messages if m.pane == "conversation"],
+            "notes": [m for m in messages if m.pane == "coach"],
+            "partner_reply": running.get(MessageRole.PARTNER),
+            "coach_reply": running.get(MessageRole.COACH),
+            "budget": frames.conversation_budget(conversation),
+            "client_id": uuid4(),
+            "error": error,
+            "draft": draft,
+            "page_data": _page_data(conversation, messages),
+        },
+        status=409 if error else 200,
+    )
+
+
+def _messages(conversation: ConversationSession) -> list[Message]:
+    """All messages by id, each knowing its conversation without another query."""
+    messages = list(conversation.messages.all())
+    for message in messages:
+        message.session = conversation
+    return messages
+
+
+def _page_data(conversation: ConversationSession, messages: list[Message]) -> dict[str, Any]:
+    return {
+        "conversation": conversation.pk,
+        "socket": f"/ws/conversations/{conversation.pk}/",
+        "status": conversation.status,
+        "persona": conversation.partner_persona,
+        "newest": max((message.pk for message in messages), default=0),
+        "debrief_url": reverse("conversations:debrief", args=[conversation.pk]),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+async def debrief(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The end of a conversation: the debrief and the transcript. POST tries the debrief again."""
+    conversation = await sync_to_async(_find)(request, pk)
+    await runner().recover(pk)
+    if request.method == "POST":
+        try:
+            return await _act(request, conversation)
+        except Refused:
+            return redirect("conversations:debrief", pk=pk)
+    return await sync_to_async(_debrief_page)(request, pk)
+
+
+def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
+    conversation = get_object_or_404(_visible(request).select_related("scenario"), pk=pk)
+    if conversation.is_active:
+        return redirect(conversation)
+    messages = _messages(conversation)
+    report = next((m for m in reversed(messages) if m.kind == Kind.DEBRIEF), None)
+    again = conversation.scenario
+    held = held_invitations(request.session)
+    return render(
+        request,
+        "conversations/debrief.html",
+        {
+            "conversation": conversation,
+            "debrief": report,
+            "sections": sections(report),
+            "entries": entries(messages),
+            "can_again": again.is_active and means(request.user, held, again).can_start,
+            "page_data": _page_data(conversation, messages),
+        },
+    )
+
+
+@require_safe
+def transcript(request: HttpRequest, pk: int) -> HttpResponse:
+    """The transcript as a text file."""
+    conversation = _find(request, pk)
+    text = as_text(conversation, _messages(conversation))
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="conversation-{pk}.txt"'
+    return response

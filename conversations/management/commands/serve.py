@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -32,17 +33,15 @@ class Command(BaseCommand):
         if is_taken(host, port):
             raise CommandError(taken_message(port))
         self.say("Database", self.migrate())
-        call_command("load_scenarios", verbosity=0)
-        entry = demo.prepare() if demo_wanted() else None
-        self.say("Content", "demo ready" if entry else "scenario library loaded")
+        access = self.content()
+        self.say("Content", "demo ready" if access else "scenario library loaded")
         self.say("Static files", self.collect_static())
         self.say("Server", settings.SITE_URL)
 
         def ready() -> None:
             self.stdout.write(f"\nModel:    {speaks()}")
-            if entry:
-                self.stdout.write(f"Learner:  {entry.learner_link}")
-                self.stdout.write(f"Staff:    {entry.staff_link}  {entry.email}  {entry.password}")
+            if access:
+                self.stdout.write(str(access))
             self.stdout.flush()
 
         # Imported only now: the middleware lists the static files when it is made.
@@ -68,6 +67,14 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         return f"{len(plan)} migrations applied"
 
+    def content(self) -> demo.DemoAccess | None:
+        """Load the scenario library and, on a laptop, make a way in."""
+        call_command("load_scenarios", stdout=io.StringIO())
+        try:
+            return demo.prepare()
+        except demo.NotLocal:
+            return None
+
     def collect_static(self) -> str:
         """Collect and compress static files, unless none changed since the last time."""
         stamp = settings.STATIC_ROOT / "collected"
@@ -89,11 +96,6 @@ class GracefulServer(Server):  # type: ignore[misc]
             # Idle or just accepted: daphne would raise a KeyError and end none of the others.
             details.setdefault("application_instance", done)
         return super().kill_all_applications()
-
-
-def demo_wanted() -> bool:
-    """Demo content belongs on a laptop, never on a site with an address of its own."""
-    return f"http://localhost:{settings.PORT}" == settings.SITE_URL
 
 
 def speaks() -> str:

@@ -1,0 +1,54 @@
+import email
+import email.policy
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+
+from accounts.mail import FolderBackend
+
+
+@pytest.fixture
+def backend(tmp_path):
+    return FolderBackend(file_path=str(tmp_path / "mail"), alias="default")
+
+
+def letter(subject="You are invited", **fields):
+    message = EmailMultiAlternatives(
+        subject, "Plain words: äöü", "parley@example.com", ["dana@example.com"], **fields
+    )
+    message.attach_alternative("<p>Rich words</p>", "text/html")
+    return message
+
+
+def files(tmp_path):
+    return sorted((tmp_path / "mail").iterdir())
+
+
+def test_each_message_is_a_file_that_a_mail_program_opens(backend, tmp_path):
+    assert backend.send_messages([letter(), letter("Another / one: ..")]) == 2
+    first, second = files(tmp_path)
+    parsed = email.message_from_bytes(first.read_bytes(), policy=email.policy.default)
+    assert parsed["Subject"] == "You are invited"
+    assert "Plain words: äöü" in parsed.get_body(("plain",)).get_content()
+    assert "Rich words" in parsed.get_body(("html",)).get_content()
+    assert second.name.endswith(".eml")
+    assert "another-one" in second.name
+
+
+def test_names_sort_by_time_and_never_collide(backend, tmp_path):
+    backend.send_messages([letter(f"Number {number}") for number in range(20)])
+    subjects = [email.message_from_bytes(path.read_bytes())["Subject"] for path in files(tmp_path)]
+    assert subjects == [f"Number {number}" for number in range(20)]
+
+
+def test_the_console_shows_recipient_subject_and_text(backend, capsys):
+    backend.send_messages([letter(cc=["copy@example.com"])])
+    shown = capsys.readouterr().out
+    for part in ("dana@example.com", "copy@example.com", "You are invited", "Plain words: äöü"):
+        assert part in shown
+    assert "Rich words" not in shown
+
+
+def test_a_subject_without_letters_still_gets_a_file(backend, tmp_path):
+    backend.send_messages([letter("…")])
+    assert "-mail-" in files(tmp_path)[0].name

@@ -1,45 +1,52 @@
-"""What every test stands on: local data of its own, quick hashing, no network but loopback."""
+"""What every test stands on; `config/tests/environment.py` comes before it."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
-# Before the settings are read: a test run never touches the developer's data, and what stands
-# in their shell or `.env` changes nothing but the two services it may run on.
-_var = Path(tempfile.mkdtemp(prefix="parley-tests-"))
-os.environ["VAR_DIR"] = str(_var)
-os.environ["SECRET_KEY"] = "for tests alone, long enough not to warn about its length"
-os.environ["UNDERSTUDY_DELAY"] = "0"
-os.environ["LOG_FORMAT"] = "text"
-os.environ["PORT"] = "8000"
-os.environ["DEBUG"] = "off"
-for name in (
-    "SITE_URL",
-    "ALLOWED_HOSTS",
-    "ADMIN_EMAILS",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "PARTNER_MODEL",
-    "COACH_MODEL",
-    "FALLBACK_MODEL",
-    "EMAIL_URL",
-    "DEFAULT_FROM_EMAIL",
-    "GOOGLE_CLIENT_ID",
-    "GOOGLE_CLIENT_SECRET",
-    "SENTRY_DSN",
-):
-    os.environ[name] = ""
-os.environ["CSRF_TRUSTED_ORIGINS"] = "http://localhost:8000"
+from e2e import chromium
+from e2e.model_server import ModelServer
 
-from e2e.model_server import ModelServer  # noqa: E402
+IN_A_BROWSER = Path(__file__).parent / "e2e"
+WITHOUT_CHROMIUM = "no Chromium was found: install one, or name it in CHROMIUM"
 
 
-def pytest_unconfigure() -> None:
-    shutil.rmtree(_var, ignore_errors=True)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last (Playwright keeps an event loop running), or not at all."""
+    there = chromium.find() is not None
+    for item in items:
+        if item.path.is_relative_to(IN_A_BROWSER):
+            item.add_marker(pytest.mark.e2e)
+            if not there:
+                item.add_marker(pytest.mark.skip(reason=WITHOUT_CHROMIUM))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if WITHOUT_CHROMIUM in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.section("BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} tests were skipped: {WITHOUT_CHROMIUM}.", red=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick(django_test_environment: None) -> Iterator[None]:
+    """Static files under their own names, without collecting them; passwords hashed quickly."""
+    with override_settings(
+        STORAGES={
+            "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        },
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,86 @@
+"""Staff's desk for browser tests: a process beside the server, on the same database.
+
+It reads one JSON object a line, `{"do": name, …}`, and answers each with one line of JSON. The
+tests' own process never touches that database.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+
+
+def invite(slug: str = "holiday-dinner", tokens: int = 25_000, **fields: Any) -> dict[str, Any]:
+    """Make an invitation as the demo's staff account would, and return its link."""
+    invitation = Invitation.objects.create(
+        scenario=Scenario.objects.get(slug=slug) if slug else None,
+        quota={"tokens": tokens, "label": "For a test"},
+        created_by=User.objects.filter(is_staff=True).earliest("created_at"),
+        **fields,
+    )
+    return {"id": invitation.pk, "url": invitation.url, "path": invitation.get_absolute_url()}
+
+
+def scenario(slug: str, **fields: Any) -> None:
+    """Make a scenario, or change it."""
+    Scenario.objects.update_or_create(
+        slug=slug,
+        defaults={
+            "name": "The neighbour's music",
+            "description": "It is late, and it is loud.",
+            "partner_persona": "Sam",
+            "partner_system_prompt": "Sam likes it loud. SECRET-PARTNER-PROMPT",
+            "coach_system_prompt": "Look for requests. SECRET-COACH-PROMPT",
+        }
+        | fields,
+    )
+
+
+def user(email: str, password: str, **fields: Any) -> str:
+    """Make somebody with an account and a proven address."""
+    found = User.objects.filter(email=email).first()
+    found = found or User.objects.create_user(email, password, **fields)
+    EmailAddress.objects.update_or_create(
+        user=found, email=email, defaults={"verified": True, "primary": True}
+    )
+    return found.pk
+
+
+def messages(conversation: int) -> list[dict[str, Any]]:
+    """What the database holds of a conversation, oldest first."""
+    names = ["id", "role", "kind", "status", "failure", "content", "client_id", "restarts"]
+    rows = Message.objects.filter(session_id=conversation).order_by("id")
+    return [{name: getattr(row, name) for name in names} for row in rows]
+
+
+def usage(conversation: int) -> list[dict[str, Any]]:
+    """The model calls that were logged for a conversation."""
+    rows = UsageLog.objects.filter(session_id=conversation).order_by("timestamp")
+    return list(rows.values("stream_type", "model", "input_tokens", "output_tokens"))
+
+
+def invitation(pk: str) -> dict[str, Any]:
+    """An invitation's state and what was spent on it."""
+    row = Invitation.objects.get(pk=pk)
+    return {"status": row.status, "usage": row.usage, "claimed": row.claimed_at is not None}
+
+
+if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    django.setup()
+
+    from allauth.account.models import EmailAddress
+    from django.core.serializers.json import DjangoJSONEncoder
+
+    from accounts.models import User
+    from conversations.models import Message
+    from invitations.models import Invitation
+    from scenarios.models import Scenario
+    from usage.models import UsageLog
+
+    tasks = {task.__name__: task for task in (invite, scenario, user, messages, usage, invitation)}
+    for line in sys.stdin:
+        order = json.loads(line)
+        print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

@@ -116,7 +116,8 @@ function refresh() {
     coach: "The coach is writing…",
   };
   const who = running.partner ? "partner" : running.coach ? "coach" : "";
-  const words = (who && (noticed || waiting[who])) || "";
+  const idle = ended || find("exhausted") ? "" : "Your turn.";
+  const words = who ? noticed || waiting[who] : idle;
   if (find("replying").textContent !== words) find("replying").textContent = words;
   const stop = find("stop");
   if (!who && stop === document.activeElement) document.getElementById("message")?.focus();

@@ -152,11 +152,11 @@ class ConversationAdmin(RecordAdmin):
         return format_html('<a href="{}">Read</a>', transcript_url(conversation.pk))
 
     @admin.display(description="Usage")
-    def usage(self, conversation: ConversationSession) -> SafeString:
+    def usage(self, conversation: ConversationSession) -> str:
         logs = UsageLog.objects.filter(session=conversation)
         groups = costs.by_model(logs, "stream_type")
         if not groups:
-            return format_html("None yet.")
+            return "None yet."
         lines = SafeString("").join(
             format_html(
                 "<li>{}: {} calls of {}, {} tokens in ({} from cache), {} out, {}</li>",

@@ -141,9 +141,9 @@ class InvitationAdmin(DeskAdmin):
         )
 
     @admin.display(description="Link")
-    def link(self, invitation: Invitation) -> SafeString:
+    def link(self, invitation: Invitation) -> str:
         if not invitation.is_open:
-            return format_html("Closed: it lets nobody in any more.")
+            return "Closed: it lets nobody in any more."
         return format_html(
             '<span class="copy"><input type="text" id="invitation-link" class="vTextField" readonly'
             ' value="{}" aria-label="Link" autocomplete="off">'

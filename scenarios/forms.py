@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from scenarios.catalogue import CATALOGUE
 from scenarios.models import Scenario
@@ -14,14 +16,19 @@ PROMPT = "vLargeTextField prompt"
 class ModelNameInput(AdminTextInputWidget):
     """A text field that suggests the catalogue's models and takes any other name too."""
 
-    template_name = "admin/widgets/model_name.html"
-
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
-        widget = context["widget"]
-        widget["suggestions"] = CATALOGUE.values()
-        widget["attrs"]["list"] = f"{widget['attrs'].get('id', f'id_{name}')}_suggestions"
+        context["widget"]["attrs"]["list"] = f"id_{name}_suggestions"
         return context
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        options = format_html_join(
+            "",
+            '<option value="{}">{}</option>',
+            ((model.id, model.name) for model in CATALOGUE.values()),
+        )
+        field = super().render(name, value, attrs, renderer)
+        return format_html('{}<datalist id="id_{}_suggestions">{}</datalist>', field, name, options)
 
 
 class ScenarioForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conversations import prompts
 from conversations.understudy import MODEL, Understudy
+from conversations.understudy.partner import OPENING_CUE
 from conversations.understudy.wire import persona, tokens
-from scenarios.library import scripts
+from scenarios.library import read_library
 
-SCRIPTS = scripts()
+LIBRARY = read_library()
+SCRIPTS = {scenario.partner_persona: scenario.understudy for scenario in LIBRARY}
 PARTNER = "You play Uncle Ray in a rehearsal.\n\nMore of it."
 COACH = "You coach somebody who talks with Uncle Ray.\n\nMore of it."
 CUE = "(The conversation begins. You speak first.)"
@@ -129,6 +132,19 @@ async def test_an_unknown_persona_gets_generic_lines(client):
 )
 def test_the_longest_name_in_the_first_paragraph_counts(system, name):
     assert persona(system, ["Marcus", "Uncle Ray", "Ray Marcus"]) == name
+
+
+@pytest.mark.parametrize("scenario", LIBRARY, ids=lambda s: s.slug)
+def test_it_knows_its_part_from_the_products_own_prompts(scenario):
+    name = scenario.partner_persona
+    for frame, start, prompt in (
+        (prompts.PARTNER_FRAME, "You play ", scenario.partner_system_prompt),
+        (prompts.COACH_FRAME, "You coach ", scenario.coach_system_prompt),
+    ):
+        system = frame.format(persona=name, prompt=prompt)
+        assert system.startswith(start)
+        assert persona(system, SCRIPTS) == name
+    assert prompts.OPENING_CUE == OPENING_CUE
 
 
 @pytest.mark.parametrize("limit", [1, 3, 10])

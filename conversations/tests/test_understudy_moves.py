@@ -59,6 +59,7 @@ EXAMPLES = {
         "Then I will go to HR.",
         "This is your last warning.",
     ],
+    Move.FORMULA: ["I apologise for any inconvenience.", "I'm sorry you feel that way."],
     Move.SPECIFIC: [
         "All five accounts renewed.",
         "It arrived on Tuesday, not before.",
@@ -123,6 +124,11 @@ def test_a_subject_is_found_as_a_whole_word_only():
             "Could we check the table together",
         ),
         ("I came here to say that I think you never listen to me.", "you never listen to me"),
+        ("He copied six answers and admitted it at once.", "He copied six answers and admitted it"),
+        (
+            "A bonus is kind, but I'd like the salary to be permanent.",
+            "I'd like the salary to be permanent",
+        ),
         ("“Fine,” she said.", "Fine,” she said"),
         ("x" * 10_000, "x" * 80),
         ("", ""),

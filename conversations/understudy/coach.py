@@ -166,7 +166,11 @@ class _Desk:
         weak.sort(key=lambda said: WEIGHTS.get(said.move, 0))
         varied = {said.move: said for said in weak}.values()
         return [
-            self._fill(texts[said.move], quote=quote(said), line=self._line(self._kinds(said.move)))
+            self._fill(
+                texts[said.move],
+                quote=quote(said),
+                line=self._example(_stock()["tries"][said.move][0]),
+            )
             for said in list(varied)[:2]
         ]
 
@@ -174,7 +178,7 @@ class _Desk:
         done: set[str] = {said.move for said in self._all()}
         done |= {"close"} if Move.PROPOSAL in done else set()
         return [
-            self._fill(text, line=self._line((kind,)))
+            self._fill(text, line=self._example(kind))
             for kind, text in _stock()["missing"].items()
             if kind not in done
         ]
@@ -194,6 +198,13 @@ class _Desk:
         stage = feel(self.readings, self.script).stage
         late = stage is Stage.GIVING_WAY and len(self.readings) > 7
         return ["close", *kinds] if late and move in WARM else kinds
+
+    def _example(self, kind: str) -> str:
+        """A line of exactly this kind, a new one if there is any."""
+        lines = [line for s in (self.script, generic()) for line in s.tries.get(kind, ())]
+        line = fresh(lines, self.notes) or lines[0]
+        self.notes.append(line)
+        return line
 
     def _line(self, kinds: Sequence[str]) -> str:
         """An alternative line of one of these kinds that was not suggested yet."""

@@ -6,22 +6,22 @@ English only, by plain patterns: the stand-in must be quick, predictable and off
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from conversations.understudy.patterns import FAINT, HOT, PATTERNS, WARM, Move
 
 # Reading stops here, so that a pasted book costs no more than a long message.
-READ_CHARACTERS = 4_000
+READ_CHARACTERS = 2_000
 READ_SENTENCES = 40
 
 
 __all__ = ["HOT", "WARM", "Move", "Reading", "Said", "mentions", "quote", "read"]
 
-_WH = re.compile(r"\b(?:what|how|why)\b", re.IGNORECASE)
+_WH = re.compile(r"\b(?:what|how|why)\b")
 # “I'm not saying you never listen” is no accusation.
 _DENIED = re.compile(
     r"\b(?:not|n't|never) (?:think|thinking|say|saying|mean|meaning|believe|blame|blaming"
-    r"|accus\w+)\b|\bnot your fault\b|\b(?:isn't|wasn't|n't) (?:all )?your fault\b",
-    re.IGNORECASE,
+    r"|accus\w+)\b|\bnot your fault\b|\b(?:isn't|wasn't|n't) (?:all )?your fault\b"
 )
 # A full stop ends a sentence, though not the one in “Dr. Weber”.
 _BREAK = re.compile(
@@ -35,6 +35,7 @@ _JOINTS = frozenset(
         *("where", "while", "though"),
     )
 )
+_CLAUSE = re.compile(r"[,;:–—]\s+(?:and |but |so )?|\s(?:and|but)\s")
 _QUESTION_ENDS = ("?", "؟", "？")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -67,7 +68,7 @@ def read(text: str, facts: Sequence[str] = ()) -> Reading:
     """Classify a learner's message.
 
     Args:
-        text: any text at all; only its first 4,000 characters are read.
+        text: any text at all; only its first 2,000 characters are read.
         facts: words that make a plain statement a specific fact in this scenario.
 
     Returns:
@@ -104,7 +105,7 @@ def _sentences(text: str) -> list[str]:
 
 def _classify(sentence: str, facts: Sequence[str]) -> Said:
     # Same length, so that positions in the plain copy are positions in the learner's own text.
-    plain = sentence.replace("’", "'").replace("‘", "'")
+    plain = _lowered(sentence.replace("’", "'").replace("‘", "'"))
     letters = len(_LETTER.findall(plain))
     if len(_LATIN.findall(plain)) * 2 < letters or not (letters or any(map(str.isdigit, plain))):
         return Said(Move.UNCLEAR, sentence)
@@ -130,7 +131,18 @@ def _classify(sentence: str, facts: Sequence[str]) -> Said:
 def mentions(text: str, words: Sequence[str]) -> bool:
     """Whether any of the words or phrases occurs in the text as a whole word, in any case."""
     low = text[:READ_CHARACTERS].replace("’", "'").lower()
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", low) for word in words)
+    return bool(words) and _any_of(tuple(words)).search(low) is not None
+
+
+@cache
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)")
+
+
+def _lowered(text: str) -> str:
+    """The text in lower case and as long as before, which `lower` alone does not promise."""
+    low = text.lower()
+    return low if len(low) == len(text) else "".join(c.lower()[:1] for c in text)
 
 
 def quote(said: Said, words: int = 8) -> str:
@@ -145,9 +157,7 @@ def quote(said: Said, words: int = 8) -> str:
         punctuation; empty for an empty sentence.
     """
     sentence = said.sentence
-    start = said.start if len(sentence.split()) > words else 0
-    # Never begin inside a word.
-    start = sentence.rfind(" ", 0, start) + 1 if start else 0
+    start = _start(said, words)
     rest = sentence[start:].lstrip("\"“”'‘ ")
     found = re.match(rf"\S+(?:\s+\S+){{0,{words}}}", rest)
     if found is None:
@@ -160,3 +170,16 @@ def quote(said: Said, words: int = 8) -> str:
         ]
         rest = rest[: spans[(joints[-1] if joints else words) - 1]]
     return rest[:80].rstrip(" .,;:!?…\"”'’")
+
+
+def _start(said: Said, words: int) -> int:
+    """Where a quotation begins: with the clause in which the move shows, if need be with it."""
+    sentence, shown = said.sentence, said.start
+    if len(sentence.split()) <= words:
+        return 0
+    clauses = [match.end() for match in _CLAUSE.finditer(sentence, 0, shown)]
+    begin = clauses[-1] if clauses else 0
+    if len(sentence[begin:shown].split()) <= words - 4:
+        return begin
+    # Never begin inside a word.
+    return sentence.rfind(" ", 0, shown) + 1

@@ -20,6 +20,7 @@ class Move(StrEnum):
     PROPOSAL = "proposal"
     CLOSED_QUESTION = "closed_question"
     GAVE_IN = "gave_in"
+    FORMULA = "formula"
     OFF_TOPIC = "off_topic"
     GREETING = "greeting"
     FAREWELL = "farewell"
@@ -89,7 +90,9 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|insane|careless|sloppy|unprofessional|stubborn|aggressive|overreacting|dramatic"
         r"|incompetent|useless|bigot|racist|problem|bad (?:parent|mother|father|boss|manager))\b"
         r"|\b(?:it's|this is|that's|it is|all) (?:all |entirely )?your (?:own )?fault\b"
-        r"|\byour fault\b|\bwhat(?:'s| is) wrong with you\b|\bhow (?:could|dare) you\b"
+        r"|\byour fault\b|\bit(?:'s| is) (?:so |really |just )?unfair that\b|\b(?:he|she"
+        r"|they) (?:always"
+        r"|never|cheated|lied)\b|\bwhat(?:'s| is) wrong with you\b|\bhow (?:could|dare) you\b"
         r"|\bshame on you\b|\bblame you\b"
         r"|\byou (?:don't|do not|didn't|did not|can't|won't) (?:even |ever |really )*"
         r"(?:care|listen|understand|get it|bother|respect|try|do your)"
@@ -99,6 +102,13 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|problem child)\b|\b(?:idiot|moron|bullshit|asshole|shut up|screw you|fuck\w*)\b",
     ),
     (
+        Move.FORMULA,
+        r"\b(?:any|the|this) inconvenience\b|\bvalued customer\b|\byour (?:patience|frustration)\b"
+        r"|\b(?:our|company|school|the) policy\b|\bwe take (?:this|that|it) very seriously\b"
+        r"|\bsorry (?:that |if )?you feel\b|\bit is what it is\b|\bfor a reason\b"
+        r"|\bwith all due respect\b|\bno offen[cs]e\b",
+    ),
+    (
         Move.FEELING,
         r"\byou(?:'re| are| have| had) (?:every |a |all the )?right to (?:be|feel)\b"
         rf"|\b(?:that|this|it|you|he|she) (?:must|sounds?|seems?"
@@ -106,11 +116,12 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|\b(?:i|we) (?:can |do |really |completely |totally |fully )*(?:see|hear|understand"
         r"|imagine"
         r"|sense|appreciate|get|know) (?:that |this |how |why |what |it'?s? |you|it must )"
+        r"|\b(?:i|we) (?:do |really |completely )*(?:understand|appreciate) (?:the|your)\b"
         rf"|\byou(?:'re| are| feel| felt) {_WHERE_SURE}{_FEELINGS}\b(?! on\b)"
         rf"|\b(?:that|this|it)(?:'s| is| was) {_WHERE_SURE}(?:an? )?{_FEELINGS}\b"
         r"|\bno wonder\b|\banyone would (?:feel|be)\b|\bmakes sense (?:that|you|to)\b"
         rf"|\bi(?:'d| would) (?:be|feel) {_WHERE_SURE}{_FEELINGS}"
-        r"|\bthank(?:s| you) for (?:telling|saying|sharing|trusting|being (?:honest|open|patient))"
+        r"|\bthank(?:s| you) for (?:telling|saying|sharing|trusting|being (?:honest|open))"
         r"|\b(?:you|he|she) (?:must )?miss(?:es)?\b|\btake your time\b|\bi'm here (?:with"
         r"|for) you\b"
         r"|\byou (?:promised|wanted) (?:her|him|your)\b|\byou love (?:him|her)\b|\bi hear you\b",
@@ -146,7 +157,9 @@ _SOURCES: Sequence[tuple[Move, str]] = (
     (
         Move.PROPOSAL,
         r"^(?:so |and |then |but |maybe |well |perhaps |okay |ok )*(?:shall|could|can|should|may"
-        r"|might) (?:we|i)\b|\b(?:what if|why don't|how about if) we\b|\bhow about\b|^let's\b"
+        r"|might) (?:we|i|he|she|they)\b|^if (?:i|we)\b[^?!]* (?:can|could|would|will) you\b"
+        r"|\b(?:i|we) (?:can|could) (?:bring|send|offer|arrange|lend|help)\b|\b(?:what if"
+        r"|why don't|how about if) we\b|\bhow about\b|^let's\b"
         r"|\bwould you (?:like|be willing|be open|be ready|show me|let me|join|consider|agree)\b"
         r"|\bi(?:'d| would) (?:suggest|propose|offer)\b"
         r"|\b(?:i|we)(?:'ll| will) (?:personally )?(?:call|ring|send|take|bring|talk|speak"
@@ -211,4 +224,4 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|horoscope|pizza|video ?games?)\b",
     ),
 )
-PATTERNS = tuple((move, re.compile(pattern, re.IGNORECASE)) for move, pattern in _SOURCES)
+PATTERNS = tuple((move, re.compile(pattern)) for move, pattern in _SOURCES)

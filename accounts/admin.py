@@ -1,6 +1,5 @@
 """People and groups in the admin."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from allauth.socialaccount.models import SocialApp, SocialToken
@@ -58,7 +57,7 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
                 "their groups and permissions say, once “Staff” opens the admin to them.",
             },
         ),
-        ("Account", {"fields": readonly_fields, "classes": ["collapse"]}),
+        ("Account", {"fields": [*readonly_fields], "classes": ["collapse"]}),
     ]
     add_fieldsets = [
         (
@@ -83,7 +82,7 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             ]
         return fieldsets
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Only administrators hand out powers: otherwise staff could promote themselves."""
         if _is_administrator(request):
             return self.readonly_fields
@@ -103,7 +102,7 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DeskAdmin, DjangoGroupAdmin):  # type: ignore[type-arg]
+class GroupAdmin(DeskAdmin, DjangoGroupAdmin):
     list_display = ["name", "members", "powers"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:

@@ -6,8 +6,11 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+# Reading what somebody said is more than seeing that they did; administrators have it by role.
+READS_TRANSCRIPTS = "conversations.view_transcript"
 
 
 class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -52,6 +55,4 @@ def number(value: int | None) -> str:
 
 def warning_list(texts: Iterable[object]) -> SafeString:
     """Warnings under one another."""
-    return SafeString("").join(
-        format_html('<p class="field-warning">{}</p>', text) for text in texts
-    )
+    return format_html_join("", '<p class="field-warning">{}</p>', ((text,) for text in texts))

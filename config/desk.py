@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from conversations.models import Message
@@ -43,7 +44,7 @@ class ParleyAdminSite(admin.AdminSite):
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    ) -> TemplateResponse:
         """The start page, with models that will not answer and calls that were refused."""
         context: dict[str, Any] = dict(extra_context or {})
         if request.user.has_perm("scenarios.view_scenario"):

@@ -9,31 +9,20 @@ from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils.html import format_html
+from django.urls import path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from config.admin import RecordAdmin, badge, number
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number
+from conversations.admin_messages import transcript_url
 from conversations.models import (
     ConversationSession,
     Kind,
-    Message,
-    MessageStatus,
     SessionStatus,
 )
 from conversations.transcript import entries
 from usage import costs
 from usage.models import StreamType, UsageLog
-
-# Reading what somebody said is more than seeing that they did; administrators have it by role.
-READS_TRANSCRIPTS = "conversations.view_transcript"
-TONES = {
-    MessageStatus.STREAMING: "busy",
-    MessageStatus.COMPLETE: "good",
-    MessageStatus.STOPPED: "quiet",
-    MessageStatus.INTERRUPTED: "warning",
-    MessageStatus.FAILED: "bad",
-}
 
 
 @admin.register(ConversationSession)
@@ -105,7 +94,7 @@ class ConversationAdmin(RecordAdmin):
         )
         return super().get_queryset(request).annotate(spent=Coalesce(Subquery(spent), 0))
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         readable = request.user.has_perm(READS_TRANSCRIPTS)
         return [name for name in self.list_display if readable or name != "transcript"]
 
@@ -157,18 +146,21 @@ class ConversationAdmin(RecordAdmin):
         groups = costs.by_model(logs, "stream_type")
         if not groups:
             return "None yet."
-        lines = SafeString("").join(
-            format_html(
-                "<li>{}: {} calls of {}, {} tokens in ({} from cache), {} out, {}</li>",
-                StreamType(group["stream_type"]).label,
-                number(group["calls"]),
-                group["model"],
-                number(group["input_tokens"]),
-                number(group["cache_read_tokens"]),
-                number(group["output_tokens"]),
-                costs.dollars(group["cost"]),
-            )
-            for group in groups
+        lines = format_html_join(
+            "",
+            "<li>{}: {} calls of {}, {} tokens in ({} from cache), {} out, {}</li>",
+            (
+                (
+                    StreamType(group["stream_type"]).label,
+                    number(group["calls"]),
+                    group["model"],
+                    number(group["input_tokens"]),
+                    number(group["cache_read_tokens"]),
+                    number(group["output_tokens"]),
+                    costs.dollars(group["cost"]),
+                )
+                for group in groups
+            ),
         )
         total = costs.total(groups)
         spent = number(total["input_tokens"] + total["output_tokens"])
@@ -216,61 +208,6 @@ class ConversationAdmin(RecordAdmin):
         return TemplateResponse(request, name, context)
 
 
-@admin.register(Message)
-class MessageAdmin(RecordAdmin):
-    """Where a reply went wrong, row by row; the words themselves stand in the transcript."""
-
-    list_display = ["id", "speaker", "kind", "state", "failure", "length", "timestamp", "session"]
-    list_filter = ["role", "kind", "status", "failure", "timestamp"]
-    search_fields = ["content", "session__scenario_name", "=session__id"]
-    search_help_text = "Words that were said, a scenario, or the number of a conversation."
-    date_hierarchy = "timestamp"
-    list_select_related = ["session"]
-    show_full_result_count = False
-    fields = [
-        "session",
-        "words",
-        ("role", "kind"),
-        ("state", "failure"),
-        ("timestamp", "finished_at"),
-        "length",
-        "parent",
-        "hold",
-        "restarts",
-    ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
-        prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
-        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj) and request.user.has_perm(
-            READS_TRANSCRIPTS
-        )
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) or request.user.has_perm(
-            "conversations.view_conversationsession"
-        )
-
-    @admin.display(description="Speaker", ordering="role")
-    def speaker(self, message: Message) -> str:
-        return message.get_role_display()
-
-    @admin.display(description="State", ordering="status")
-    def state(self, message: Message) -> SafeString:
-        return badge(message.get_status_display(), TONES[MessageStatus(message.status)])
-
-    @admin.display(description="Characters")
-    def length(self, message: Message) -> str:
-        return number(len(message.content))
-
-    @admin.display(description="Words")
-    def words(self, message: Message) -> SafeString:
-        url = transcript_url(message.session_id)
-        return format_html('<a href="{}#message-{}">Read in the transcript</a>', url, message.pk)
-
-
 def learner_name(conversation: ConversationSession) -> str:
     """The account's name, else the invitation's recipient, for staff."""
     if conversation.user:
@@ -279,7 +216,3 @@ def learner_name(conversation: ConversationSession) -> str:
     if invitation is None:
         return "Nobody any more"
     return f"{invitation.recipient_name or invitation.recipient_email or 'A guest'} (invited)"
-
-
-def transcript_url(conversation_id: int) -> str:
-    return reverse("admin:conversations_conversationsession_transcript", args=[conversation_id])

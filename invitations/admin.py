@@ -1,23 +1,17 @@
 """Invitations and quota presets in the admin."""
 
-from collections.abc import Sequence
-from functools import partial
-from smtplib import SMTPException
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.options import ActionLocation
-from django.db import transaction
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.forms.widgets import Script
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import DeskAdmin, badge, number
+from config.admin import READS_TRANSCRIPTS, DeskAdmin, badge, number
+from invitations.admin_actions import InvitationActions
 from invitations.admin_forms import ChangeInvitationForm, NewInvitationForm, PresetForm
 from invitations.models import Invitation, QuotaPreset, Status
 from scenarios.models import Scenario
@@ -29,8 +23,6 @@ TONES = {
     Status.REVOKED: "bad",
     Status.USED_UP: "warning",
 }
-EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
-READS_TRANSCRIPTS = "conversations.view_transcript"
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -48,7 +40,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(DeskAdmin):
+class InvitationAdmin(InvitationActions):
     list_display = [
         "recipient",
         "scenario",
@@ -74,7 +66,6 @@ class InvitationAdmin(DeskAdmin):
     search_help_text = "Recipient, scenario, inviter or account; or the whole id of an invitation."
     list_select_related = ["scenario", "created_by"]
     date_hierarchy = "created_at"
-    actions = ["send_again", "renew", "revoke"]
     carried = ("usage.Hold",)
     add_fieldsets = [
         ("Who", {"fields": ["recipient_email", "recipient_name"]}),
@@ -182,7 +173,7 @@ class InvitationAdmin(DeskAdmin):
             for title, options in self.fieldsets
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # Who may not read a conversation may not have its link sent to an address of theirs.
         if obj is not None and obj.claimed_at and not request.user.has_perm(READS_TRANSCRIPTS):
             return [*self.readonly_fields, "recipient_email"]
@@ -217,98 +208,12 @@ class InvitationAdmin(DeskAdmin):
             obj.created_by = request.user
         super().save_model(request, obj, form, change)
         if form.wants_sending:
-            # After the commit: a slow mail server must not keep the database waiting.
-            transaction.on_commit(partial(self._send, request, [obj]))
-
-    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
-        return super().render_change_form(
-            request, {**context, "show_save_and_send": True}, **kwargs
-        )
+            self.send_later(request, [obj])
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not while a reply is being paid from it."""
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or not obj.holds.held().exists())
-
-    # --- Actions -----------------------------------------------------------------------------
-
-    @admin.action(
-        description="Send the link again",
-        description_plural="Send the links again",
-        permissions=["change"],
-        location=EVERYWHERE,
-    )
-    def send_again(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> None:
-        chosen = list(invitations.select_related("scenario", "created_by"))
-        transaction.on_commit(partial(self._send, request, chosen))
-
-    @admin.action(
-        description="Replace the link by a new one…",
-        description_plural="Replace the links by new ones…",
-        permissions=["change"],
-        location=EVERYWHERE,
-    )
-    def renew(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self._ask(request, invitations, "renew")
-        for invitation in invitations:
-            invitation.new_link()
-            self.log_change(request, invitation, "Replaced the link.")
-        messages.success(request, "The old links are closed. Send the new ones when you are ready.")
-        return None
-
-    @admin.action(
-        description="Revoke…",
-        description_plural="Revoke selected invitations…",
-        permissions=["change"],
-        location=EVERYWHERE,
-    )
-    def revoke(
-        self, request: HttpRequest, invitations: QuerySet[Invitation]
-    ) -> HttpResponse | None:
-        if "confirmed" not in request.POST:
-            return self._ask(request, invitations, "revoke")
-        for invitation in invitations:
-            invitation.revoke()
-            self.log_change(request, invitation, "Revoked.")
-        messages.success(request, "Revoked: nobody gets in by these links any more.")
-        return None
-
-    def _ask(
-        self, request: HttpRequest, invitations: QuerySet[Invitation], action: str
-    ) -> HttpResponse:
-        """The page that asks before a link is closed; it posts the same action once more."""
-        on_form = f"{ActionLocation.CHANGE_FORM.value}-action" in request.POST
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Revoke?" if action == "revoke" else "Replace the link?",
-            "opts": self.opts,
-            "invitations": invitations.select_related("scenario"),
-            "action": action,
-            "action_field": "CHANGE_FORM-action" if on_form else "action",
-        }
-        return TemplateResponse(request, "admin/invitations/invitation/confirm.html", context)
-
-    def _send(self, request: HttpRequest, invitations: Sequence[Invitation]) -> None:
-        for invitation in invitations:
-            if reason := invitation.why_not_sendable:
-                messages.warning(request, f"{invitation}: not sent. {reason}")
-            else:
-                self._send_one(request, invitation)
-
-    def _send_one(self, request: HttpRequest, invitation: Invitation) -> None:
-        address = invitation.recipient_email
-        try:
-            invitation.send()
-        except (OSError, SMTPException) as error:
-            messages.error(
-                request,
-                f"The mail to {address} could not be sent ({error.__class__.__name__}). The "
-                "invitation is kept: check the mail settings and send the link again, or copy it.",
-            )
-        else:
-            self.log_change(request, invitation, f"Sent to {address}.")
-            messages.success(request, f"Sent to {address}.")
 
 
 @admin.register(QuotaPreset)
@@ -324,9 +229,7 @@ class QuotaPresetAdmin(DeskAdmin):
     def tokens(self, preset: QuotaPreset) -> str:
         return number(preset.quota.get("tokens"))
 
-    def save_model(
-        self, request: HttpRequest, obj: QuotaPreset, form: ModelForm, change: bool
-    ) -> None:  # type: ignore[type-arg]
+    def save_model(self, request: HttpRequest, obj: QuotaPreset, form: Any, change: bool) -> None:
         if obj.is_default:
             QuotaPreset.objects.exclude(pk=obj.pk).filter(is_default=True).update(is_default=False)
         super().save_model(request, obj, form, change)

@@ -38,7 +38,7 @@ class PresetForm(forms.ModelForm):  # type: ignore[type-arg]
     def _get_validation_exclusions(self) -> set[str]:
         # A new default takes over from the old one (`PresetAdmin.save_model`), so that there
         # being one already is no error.
-        return super()._get_validation_exclusions() | {"is_default"}
+        return super()._get_validation_exclusions() | {"is_default"}  # type: ignore[misc]
 
 
 class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -63,7 +63,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.data.get("_continue") == "send"
 
 
-class PresetChoice(forms.ModelChoiceField):
+class PresetChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
     def label_from_instance(self, obj: Any) -> str:
         return f"{obj.name}: {obj.quota['tokens']:,} tokens, {in_words({**obj.quota, 'label': ''})}"
 

@@ -23,7 +23,7 @@ MODEL = "invitations.invitation"
 
 
 # A test's own transaction never commits. `SendingTests` shows the true order.
-at_once = patch("invitations.admin.transaction.on_commit", lambda run: run())
+at_once = patch("invitations.admin_actions.transaction.on_commit", lambda run: run())
 
 
 class InvitationTestCase(DeskTestCase):

@@ -1,0 +1,80 @@
+"""Messages in the admin: where a reply went wrong, row by row, without what was said."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number
+from conversations.models import Message, MessageStatus
+
+TONES = {
+    MessageStatus.STREAMING: "busy",
+    MessageStatus.COMPLETE: "good",
+    MessageStatus.STOPPED: "quiet",
+    MessageStatus.INTERRUPTED: "warning",
+    MessageStatus.FAILED: "bad",
+}
+
+
+@admin.register(Message)
+class MessageAdmin(RecordAdmin):
+    """Its words stand in the transcript alone, where reading is recorded."""
+
+    list_display = ["id", "speaker", "kind", "state", "failure", "length", "timestamp", "session"]
+    list_filter = ["role", "kind", "status", "failure", "timestamp"]
+    search_fields = ["content", "session__scenario_name", "=session__id"]
+    search_help_text = "Words that were said, a scenario, or the number of a conversation."
+    date_hierarchy = "timestamp"
+    list_select_related = ["session"]
+    show_full_result_count = False
+    fields = [
+        "session",
+        "words",
+        ("role", "kind"),
+        ("state", "failure"),
+        ("timestamp", "finished_at"),
+        "length",
+        "parent",
+        "hold",
+        "restarts",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
+        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and request.user.has_perm(
+            READS_TRANSCRIPTS
+        )
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) or request.user.has_perm(
+            "conversations.view_conversationsession"
+        )
+
+    @admin.display(description="Speaker", ordering="role")
+    def speaker(self, message: Message) -> str:
+        return message.get_role_display()
+
+    @admin.display(description="State", ordering="status")
+    def state(self, message: Message) -> SafeString:
+        return badge(message.get_status_display(), TONES[MessageStatus(message.status)])
+
+    @admin.display(description="Characters")
+    def length(self, message: Message) -> str:
+        return number(len(message.content))
+
+    @admin.display(description="Words")
+    def words(self, message: Message) -> SafeString:
+        url = transcript_url(message.session_id)
+        return format_html('<a href="{}#message-{}">Read in the transcript</a>', url, message.pk)
+
+
+def transcript_url(conversation_id: int) -> str:
+    return reverse("admin:conversations_conversationsession_transcript", args=[conversation_id])

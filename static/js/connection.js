@@ -93,13 +93,15 @@ export class Connection {
 /** A listener for `changed` that shows in `element` how the line is; short gaps pass unseen. */
 export function banner(element) {
   let timer = 0;
+  let latest = "";
   const words = {
     "signed-out": "You are signed out. What you wrote is kept in this tab. ",
     gone: "This conversation is no longer open to you.",
     offline: "You are offline. What you write is kept, and sent when you are back.",
     lost: "The connection is lost. Trying again…",
   };
-  const show = (state) => {
+  const show = () => {
+    const state = latest;
     element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
     if (state !== "signed-out") return;
     const link = document.createElement("a");
@@ -108,8 +110,12 @@ export function banner(element) {
     element.append(link);
   };
   return (state) => {
-    clearTimeout(timer);
-    if (state === "open") element.replaceChildren();
-    else timer = setTimeout(show, element.textContent ? 0 : BANNER_AFTER, state);
+    latest = state;
+    if (state === "open") {
+      clearTimeout(timer);
+      timer = 0;
+      element.replaceChildren();
+    } else if (element.textContent) show();
+    else timer ||= setTimeout(show, BANNER_AFTER);
   };
 }

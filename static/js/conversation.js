@@ -116,7 +116,9 @@ function refresh() {
     coach: "The coach is writing…",
   };
   const who = running.partner ? "partner" : running.coach ? "coach" : "";
-  const idle = ended || find("exhausted") ? "" : "Your turn.";
+  const spent = find("exhausted") && "The budget of this conversation is used up.";
+  const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
+  const idle = ended ? "" : spent || onItsWay("send") || "Your turn.";
   const words = who ? noticed || waiting[who] : idle;
   if (find("replying").textContent !== words) find("replying").textContent = words;
   const stop = find("stop");
@@ -127,8 +129,6 @@ function refresh() {
     part.hidden = ended;
   }
   if (ended) return;
-  const spent = find("exhausted") && "The budget of this conversation is used up.";
-  const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
   composers.send?.block(spent || (running.partner && waiting.partner) || onItsWay("send") || "");
   composers.ask?.block(spent || onItsWay("ask") || "");
 }

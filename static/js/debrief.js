@@ -1,4 +1,4 @@
-/* The end of a conversation while its summary is still being written. */
+/* The end of a conversation: times in the reader's zone, and the summary while it is written. */
 
 import { Connection } from "./connection.js";
 import { Turns } from "./turns.js";
@@ -10,7 +10,10 @@ const turns = new Turns({
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
   unknown: sync,
 });
-const connection = new Connection(data.socket, { opened: sync, received, changed() {} });
+const isWritten = !document.querySelector('[data-debrief] [data-status="streaming"]');
+const connection = isWritten
+  ? null
+  : new Connection(data.socket, { opened: sync, received, changed() {} });
 
 function sync() {
   connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
@@ -21,7 +24,7 @@ function received(frame) {
   if (frame.type === "synced") connection.inStep();
   if (frame.type !== "turn" || frame.pane !== "debrief") return;
   turns.place(frame);
-  if (frame.status === "complete") showWhole();
+  if (frame.status !== "streaming") showWhole();
 }
 
 /** A whole summary is set in sections, which the server makes of it. */
@@ -31,11 +34,3 @@ async function showWhole() {
   const section = page.querySelector("[data-debrief]");
   if (answer.ok && section) document.querySelector("[data-debrief]").replaceWith(section);
 }
-
-document.addEventListener("click", (event) => {
-  const retry = event.target.closest("[data-debrief] [data-retry]");
-  if (!retry || !connection.isOpen) return;
-  event.preventDefault();
-  retry.disabled = true;
-  document.getElementById("retry").requestSubmit(retry);
-});

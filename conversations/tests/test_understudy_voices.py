@@ -128,6 +128,19 @@ def test_the_same_line_again_and_again_earns_nothing(line):
     assert stage is Stage.NEUTRAL
 
 
+def test_the_same_kind_of_line_earns_less_each_time():
+    lines = ["That sounds hard.", "You must be tired.", "You seem sad.", "You look worried."]
+    warmth = [feel([read(t) for t in lines[:n]], SCRIPTS["Helen Brandt"]).warmth for n in (1, 2, 4)]
+    assert warmth == [1, 2, 2]
+
+
+def test_nobody_gives_way_before_they_have_opened_up():
+    script = SCRIPTS["Marcus"]
+    assert reply(script, EARNEST, []) in script.stages["soft"] + script.answers["proposal"]
+    assert reply(script, EARNEST[:11], []) in script.stages["soft"]
+    assert reply(script, EARNEST[:11], script.stages["soft"][:3]) in script.stages["giving_way"]
+
+
 def test_a_sting_undoes_what_was_earned():
     script = SCRIPTS["Uncle Ray"]
     earned = feel([read(t) for t in EARNEST], script).warmth
@@ -232,6 +245,14 @@ def test_how_am_i_doing_quotes_the_best_and_the_worst_line():
     )
     assert "“That must be hard”" in answer
     assert "“You never listen”" in answer
+
+
+def test_of_equally_good_lines_the_latest_is_praised():
+    turns = [exchange("That must be hard."), exchange("You sound exhausted.")]
+    answer = advise(
+        SCRIPTS["Marcus"], "Marcus", [*turns, "<question>How am I doing?</question>"], []
+    )
+    assert "“You sound exhausted”" in answer
 
 
 FORM = re.compile(

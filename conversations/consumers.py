@@ -7,10 +7,10 @@ from collections import deque
 from typing import Any, Final
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from conversations import catchup, frames, turns
+from conversations.database import in_thread
 from conversations.lanes import Step
 from conversations.live import hub
 from conversations.models import ConversationSession
@@ -44,7 +44,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         self.writer: asyncio.Task[None] | None = None
         self.wake = asyncio.Event()
         self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
-        if not await database_sync_to_async(self.is_visible)():
+        if not await in_thread(self.is_visible):
             await self.close()
             return
         await self.accept()
@@ -104,11 +104,11 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         if not isinstance(streaming, dict) or len(streaming) > 20:
             raise BadFrame("bad_frame", "“streaming” must name replies and what is held of them.")
         held = {whole({"id": key}, "id"): whole(streaming, key) for key in streaming}
-        self.catch_up(await database_sync_to_async(catchup.since)(self.pk, newest, held))
+        self.catch_up(await in_thread(catchup.since, self.pk, newest, held))
 
     async def fetch(self, frame: dict[str, Any]) -> None:
         held = {whole(frame, "message"): whole(frame, "index")}
-        self.catch_up(await database_sync_to_async(catchup.missing)(self.pk, held))
+        self.catch_up(await in_thread(catchup.missing, self.pk, held))
 
     def catch_up(self, missed: list[frames.Frame]) -> None:
         # The database is up to a second behind the replies that run in this process.
@@ -118,27 +118,27 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await database_sync_to_async(turns.send)(self.pk, client_id, frame.get("text"))
+        step = await in_thread(turns.send, self.pk, client_id, frame.get("text"))
         await self.take(client_id, step)
 
     async def ask(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await database_sync_to_async(turns.ask)(self.pk, client_id, frame.get("text"))
+        step = await in_thread(turns.ask, self.pk, client_id, frame.get("text"))
         await self.take(client_id, step)
 
     async def retry(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await database_sync_to_async(turns.retry)(self.pk, whole(frame, "message"))
+        step = await in_thread(turns.retry, self.pk, whole(frame, "message"))
         await self.take(client_id, step)
 
     async def end(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await database_sync_to_async(turns.end)(self.pk)
+        step = await in_thread(turns.end, self.pk)
         await self.take(client_id, step)
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
-        if await database_sync_to_async(turns.request_stop)(self.pk, message):
+        if await in_thread(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
 
     async def take(self, client_id: UUID, step: Step) -> None:

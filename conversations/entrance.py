@@ -40,7 +40,8 @@ def door(view: View) -> View:
             response = await sync_to_async(refuse_forgery)(request) or await view(request, **kwargs)
         else:
             response = HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response[name] = value
         return response
 
     return wrapped
@@ -62,7 +63,8 @@ async def go(request: HttpRequest, invitation: Invitation | None) -> HttpRespons
     """Answer a request about `invitation`: with a page, or by going on to its conversation."""
     outcome = await sync_to_async(answer)(request, invitation)
     if isinstance(outcome, ConversationSession):
-        await let_partner_open(outcome)
+        if outcome.partner_opens:
+            await let_partner_open(outcome)
         return see_other(outcome.get_absolute_url())
     return outcome
 

@@ -10,6 +10,7 @@ import json
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -129,7 +130,7 @@ class Hub:
                 self._deliver(event["conversation"], event["frame"])
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

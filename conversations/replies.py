@@ -6,16 +6,18 @@ published on the way only makes it quick.
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Iterable
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from channels.db import database_sync_to_async
 from django.db import DatabaseError, transaction
 
 from conversations import frames, leases, llm
+from conversations.database import in_thread
 from conversations.lanes import Step
 from conversations.live import hub
 from conversations.models import ConversationSession, Message, MessageRole, MessageStatus
@@ -73,7 +75,10 @@ class Runner:
         for reply in replies:
             run = Run(reply.pk, reply.session_id)
             self._runs[reply.pk] = run
-            task = asyncio.get_running_loop().create_task(self._live(run))
+            # An empty context: a request's own names its database thread, which ends with it.
+            task = asyncio.get_running_loop().create_task(
+                self._live(run), context=contextvars.Context()
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -96,7 +101,7 @@ class Runner:
 
     async def carry_out(self, conversation: int, step: Step) -> None:
         """Tell everybody what a step changed, then start its replies."""
-        for frame in await database_sync_to_async(_changed)(conversation, step):
+        for frame in await in_thread(_changed, conversation, step):
             hub().publish(conversation, frame)
         for message in step.stop:
             hub().request_stop(conversation, message)
@@ -110,8 +115,8 @@ class Runner:
     async def recover(self, conversation: int | None = None) -> int:
         """Take over replies whose process died; returns how many of them this call took."""
         taken = 0
-        for message in await database_sync_to_async(leases.expired)(conversation):
-            step = await database_sync_to_async(leases.take_over)(message)
+        for message in await in_thread(leases.expired, conversation):
+            step = await in_thread(leases.take_over, message)
             if step is not None and step.message is not None:
                 taken += 1
                 await self.carry_out(step.message.session_id, step)
@@ -120,7 +125,7 @@ class Runner:
     def watch(self) -> None:
         """Look for lost replies every few seconds for as long as anybody listens."""
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.get_running_loop().create_task(self._look())
+            self._watch = asyncio.get_running_loop().create_task(self._look(), context=Context())
 
     async def _look(self) -> None:
         while hub().has_listeners:
@@ -158,19 +163,19 @@ def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
 
 async def _reply(run: Run) -> Step | None:
     """Run one reply to its end, whatever that is."""
-    request, hold = await database_sync_to_async(_prepare)(run.message)
+    request, hold = await in_thread(_prepare, run.message)
     if hold is None:
         counted = await llm.count_tokens(request)
-        request, hold = await database_sync_to_async(_shrink)(run.message, request, counted)
+        request, hold = await in_thread(_shrink, run.message, request, counted)
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")
+    if run.stopping:
+        return await _end(run, MessageStatus.STOPPED, "")
     run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
     run.work = asyncio.create_task(_stream(run, run.call))
     pulse = asyncio.create_task(_keep(run))
     status, failure = MessageStatus.COMPLETE, ""
     try:
-        if run.stopping:
-            run.work.cancel()
         await run.work
         status, failure = _ending(run)
     except asyncio.CancelledError:
@@ -204,7 +209,7 @@ async def _keep(run: Run) -> None:
     while True:
         await asyncio.sleep(CHECKPOINT_SECONDS)
         try:
-            pulse = await database_sync_to_async(leases.checkpoint)(run.message, run.text)
+            pulse = await in_thread(leases.checkpoint, run.message, run.text)
         except Exception as error:  # the database may be away for a while; the next one will do
             logger.warning("Checkpoint of reply %s failed: %s", run.message, type(error).__name__)
             continue
@@ -240,11 +245,15 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
             first_token_ms=run.call.first_token_ms,
             duration_ms=run.call.duration_ms,
         )
-    finish = database_sync_to_async(leases.finish)
     for _ in range(PATIENCE):
         try:
-            return await finish(
-                run.message, status=status, content=run.text, failure=failure, record=record
+            return await in_thread(
+                leases.finish,
+                run.message,
+                status=status,
+                content=run.text,
+                failure=failure,
+                record=record,
             )
         except DatabaseError as error:
             logger.warning("Reply %s waits for the database: %s", run.message, type(error).__name__)

@@ -1,0 +1,351 @@
+"""The life of a reply against a model server: what is stored, charged and told, however it ends."""
+
+import asyncio
+import json
+from datetime import timedelta
+from itertools import pairwise
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from conversations import llm, replies, turns
+from conversations.live import hub
+from conversations.models import Kind, Message, MessageRole, MessageStatus
+from conversations.prompts import partner_request
+from conversations.replies import runner
+from invitations.models import Invitation
+from usage.models import Hold, HoldState, UsageLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _model(settings, model_server, monkeypatch):
+    settings.ANTHROPIC_BASE_URL = model_server.url
+    settings.ANTHROPIC_API_KEY = "key"
+    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)
+
+
+async def act(step, *args):
+    """Carry out a step of `turns` and return its frames' texts once nothing runs any more."""
+    done = await sync_to_async(step)(*args)
+    await runner().carry_out(args[0], done)
+    return done
+
+
+async def rows(conversation, **wanted):
+    return await sync_to_async(lambda: list(conversation.messages.filter(**wanted)))()
+
+
+async def partner_of(conversation):
+    return (await rows(conversation, role=MessageRole.PARTNER))[-1]
+
+
+async def talk(conversation, text="Hello"):
+    await act(turns.send, conversation.pk, uuid4(), text)
+    await runner().wait()
+    return await partner_of(conversation)
+
+
+def counts(input_tokens, output_tokens):
+    return {"input_tokens": input_tokens, "output_tokens": output_tokens}
+
+
+async def usage_of(conversation):
+    return (await Invitation.objects.aget(pk=conversation.invitation_id)).usage
+
+
+async def test_an_exchange_is_stored_noted_and_charged(conversation, model_server):
+    model_server.script(
+        "partner", text="Oh, it's you.", usage={"input_tokens": 50, "output_tokens": 4}
+    )
+    model_server.script(
+        "coach", text="“Hello” opens.", usage={"input_tokens": 70, "output_tokens": 6}
+    )
+    reply = await talk(conversation)
+    assert (reply.status, reply.content, reply.failure) == ("complete", "Oh, it's you.", "")
+    (note,) = await rows(conversation, role=MessageRole.COACH)
+    assert (note.kind, note.content, note.parent_id) == (
+        Kind.NOTE,
+        "“Hello” opens.",
+        reply.parent_id,
+    )
+    assert await usage_of(conversation) == {
+        "input_tokens": 120,
+        "output_tokens": 10,
+        "held_tokens": 0,
+    }
+    logs = [log async for log in UsageLog.objects.order_by("timestamp")]
+    assert [log.stream_type for log in logs] == ["partner", "coach"]
+    assert not await Hold.objects.held().aexists()
+
+
+async def test_the_hold_stands_while_the_call_runs(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], pause=1)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(5):
+        while not model_server.requests("partner"):
+            await asyncio.sleep(0.01)
+    hold = await Hold.objects.aget()
+    assert (await usage_of(conversation))["held_tokens"] == hold.tokens
+    model_server.release()
+    await runner().wait()
+    await hold.arefresh_from_db()
+    assert hold.state == HoldState.SETTLED
+
+
+async def test_what_was_streamed_is_what_is_stored(conversation, model_server):
+    chunks = ["Ünï", "👩‍👩‍👧 ", "x" * 50, "\x00", " العربية", "."]
+    model_server.script("partner", chunks=chunks, delay=0.02)
+    heard = []
+    hub().listen(conversation.pk, heard.append)
+    reply = await talk(conversation)
+    text = ""
+    for frame in map(json.loads, heard):
+        if frame["type"] == "chunk" and frame["message"] == reply.pk:
+            assert frame["index"] == len(text)
+            text += frame["text"]
+    assert text == reply.content == "".join(chunks).replace("\x00", "")
+    hub().leave(conversation.pk, heard.append)
+
+
+async def test_it_checkpoints_on_the_way(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], pause=1)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(5):
+        while (await partner_of(conversation)).content != "One ":
+            await asyncio.sleep(0.02)
+    model_server.release()
+    await runner().wait()
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["after the request", "before the request"])
+async def test_stop_before_the_first_token(conversation, model_server, sent):
+    model_server.script("partner", text="Late.", header_delay=30)
+    (reply,) = (await act(turns.send, conversation.pk, uuid4(), "Hello")).replies
+    async with asyncio.timeout(5):
+        while sent and not model_server.requests("partner"):
+            await asyncio.sleep(0.01)
+    hub().request_stop(conversation.pk, reply.pk)
+    async with asyncio.timeout(1):
+        await runner().wait()
+    reply = await partner_of(conversation)
+    assert (reply.status, reply.content) == ("stopped", "")
+    assert not await Hold.objects.held().aexists()
+    assert await UsageLog.objects.acount() == sent
+    model_server.reset()
+    model_server.script("partner", text="Yes?")
+    assert (await talk(conversation, "Another")).content == "Yes?"
+
+
+async def test_stop_in_mid_stream_keeps_the_text_and_ends_the_call(conversation, model_server):
+    model_server.script(
+        "partner", chunks=["One ", "two"], pause=1, usage={"input_tokens": 50, "output_tokens": 9}
+    )
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    reply = await partner_of(conversation)
+    async with asyncio.timeout(5):
+        while (await partner_of(conversation)).content != "One ":
+            await asyncio.sleep(0.02)
+    hub().request_stop(conversation.pk, reply.pk)
+    async with asyncio.timeout(1):
+        while not model_server.requests("partner")[-1]["closed_early"]:
+            await asyncio.sleep(0.01)
+    await runner().wait()
+    await reply.arefresh_from_db()
+    assert (reply.status, reply.content) == ("stopped", "One ")
+    log = await UsageLog.objects.aget(stream_type="partner")
+    assert (log.input_tokens, log.output_tokens, log.is_estimate) == (50, 400, True)
+
+
+async def test_a_stop_that_only_the_database_tells_of_is_heeded(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], stall=1)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    reply = await partner_of(conversation)
+    await sync_to_async(turns.request_stop)(conversation.pk, reply.pk)
+    async with asyncio.timeout(2):
+        await runner().wait()
+    assert (await partner_of(conversation)).status == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "failure", "content"),
+    [
+        ({"status": 529, "times": 9}, "failed", "busy", ""),
+        ({"status": 401}, "failed", "key", ""),
+        ({"status": 404}, "failed", "model", ""),
+        ({"chunks": ["One ", "two"], "cut": 1}, "interrupted", "cut", "One "),
+        ({"chunks": ["One ", "two"], "no_stop": 1}, "interrupted", "cut", "One "),
+        (
+            {"chunks": ["One ", "two"], "error": "overloaded_error", "error_after": 1},
+            "interrupted",
+            "cut",
+            "One ",
+        ),
+        ({"empty": True}, "failed", "cut", ""),
+        ({"text": "", "stop_reason": "end_turn"}, "failed", "empty", ""),
+        ({"text": "No.", "stop_reason": "refusal"}, "failed", "refusal", "No."),
+        ({"text": "And so", "stop_reason": "max_tokens"}, "complete", "max_tokens", "And so"),
+    ],
+    ids=str,
+)
+async def test_every_ending_is_one_state_with_words_and_one_log_row(
+    conversation, model_server, behaviour, status, failure, content
+):
+    model_server.script("partner", **behaviour)
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure, reply.content) == (status, failure, content)
+    assert await sync_to_async(lambda: reply.failure_words)()
+    assert await UsageLog.objects.filter(stream_type="partner").acount() == 1
+    assert not await Hold.objects.held().aexists()
+
+
+async def test_trying_again_is_a_new_row_and_the_old_one_stays(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], cut=1)
+    failed = await talk(conversation)
+    model_server.script("partner", text="Whole.")
+    await act(turns.retry, conversation.pk, failed.pk)
+    await runner().wait()
+    await failed.arefresh_from_db()
+    assert (failed.status, failed.content) == ("interrupted", "One ")
+    reply = await partner_of(conversation)
+    assert (reply.content, reply.parent_id) == ("Whole.", failed.parent_id)
+    said = model_server.requests("partner")[-1]["body"]["messages"]
+    assert [turn["role"] for turn in said] == ["user"]
+
+
+async def test_the_coachs_failure_is_not_the_partners(conversation, model_server):
+    model_server.script("coach", default=True, status=529)
+    reply = await talk(conversation)
+    assert reply.status == "complete"
+    (note,) = await rows(conversation, role=MessageRole.COACH)
+    assert (note.status, note.pane) == ("failed", "coach")
+
+
+async def test_the_partner_never_hears_the_coach(conversation, model_server):
+    model_server.script("coach", default=True, text="COACH-WORDS")
+    await talk(conversation, "Hello")
+    await act(turns.ask, conversation.pk, uuid4(), "PRIVATE-WORDS")
+    await runner().wait()
+    await talk(conversation, "And now?")
+    for request in model_server.requests("partner"):
+        assert "COACH-WORDS" not in str(request["body"])
+        assert "PRIVATE-WORDS" not in str(request["body"])
+        assert "SECRET-COACH" not in str(request["body"])
+
+
+async def test_each_request_is_a_prefix_of_the_next(conversation, model_server):
+    for text in ("One?", "Two?", "Three?"):
+        await talk(conversation, text)
+    for stream in ("partner", "coach"):
+        bodies = [request["body"] for request in model_server.requests(stream)]
+        assert len(bodies) == 3
+        for before, after in pairwise(bodies):
+            assert after["system"] == before["system"]
+            assert after["messages"][: len(before["messages"])] == before["messages"]
+
+
+async def test_the_next_hold_builds_on_what_the_last_call_really_had(conversation, model_server):
+    usage = {"input_tokens": 90, "output_tokens": 5}
+    model_server.script("partner", default=True, text="Hm.", usage=usage)
+    await talk(conversation, "Hello")
+    await talk(conversation, "Again")
+    first, second = [
+        hold async for hold in Hold.objects.filter(stream_type="partner").order_by("created_at")
+    ]
+    assert second.tokens < first.tokens
+    assert second.tokens > 90 + 400
+
+
+async def test_a_small_budget_is_counted_exactly_and_the_reply_made_to_fit(
+    conversation, model_server
+):
+    invitation = await Invitation.objects.aget(pk=conversation.invitation_id)
+    counted = await probe(conversation, model_server)
+    invitation.quota = {"tokens": round(counted * 1.05) + 16 + 200, "label": ""}
+    await invitation.asave()
+    model_server.script("partner", text="Hm.", usage={"input_tokens": counted, "output_tokens": 2})
+    reply = await talk(conversation)
+    assert reply.status == "complete"
+    assert 120 <= model_server.requests("partner")[-1]["body"]["max_tokens"] <= 200
+
+
+async def probe(conversation, model_server):
+    """What the model server counts for the first turn."""
+    reply = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    message = reply.replies[0]
+    request = await sync_to_async(
+        lambda: partner_request(conversation, list(conversation.messages.all()))
+    )()
+    await Message.objects.filter(pk__in=[message.pk, reply.message.pk]).adelete()
+    return await llm.count_tokens(request)
+
+
+async def test_a_budget_too_small_for_a_useful_reply_calls_nothing(conversation, model_server):
+    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(
+        quota={"tokens": 150, "label": ""}
+    )
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure) == ("failed", "budget")
+    assert model_server.requests("partner") == []
+    assert not await UsageLog.objects.aexists()
+    assert (await usage_of(conversation)).get("held_tokens", 0) == 0
+
+
+async def test_ending_writes_a_debrief_and_counts_it(conversation, model_server):
+    await talk(conversation)
+    model_server.script("coach", text="What went well:\n- x\n\nWhat to try next:\n- y")
+    await act(turns.end, conversation.pk)
+    await runner().wait()
+    (report,) = await rows(conversation, kind=Kind.DEBRIEF)
+    assert report.status == "complete"
+    assert await UsageLog.objects.filter(stream_type="debrief").acount() == 1
+
+
+async def test_ending_while_the_partner_speaks_stops_them_first(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], stall=1)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(5):
+        while (await partner_of(conversation)).content != "One ":
+            await asyncio.sleep(0.02)
+    await act(turns.end, conversation.pk)
+    async with asyncio.timeout(5):
+        await runner().wait()
+    assert (await partner_of(conversation)).status == "stopped"
+    assert await rows(conversation, kind=Kind.DEBRIEF, status=MessageStatus.COMPLETE)
+
+
+async def test_a_reply_whose_process_died_is_begun_again_by_whoever_looks(
+    conversation, model_server, say
+):
+    line = await sync_to_async(say)("user", "Hello")
+    lost = await sync_to_async(say)(
+        "partner",
+        "Half a",
+        parent=line,
+        status=MessageStatus.STREAMING,
+        lease_owner="dead",
+        lease_expires_at=timezone.now() - timedelta(seconds=1),
+    )
+    model_server.script("partner", text="Whole.")
+    taken = await asyncio.gather(*(runner().recover(conversation.pk) for _ in range(5)))
+    assert sum(taken) == 1
+    await runner().wait()
+    await lost.arefresh_from_db()
+    assert (lost.status, lost.content) == ("interrupted", "Half a")
+    assert (await partner_of(conversation)).content == "Whole."
+    assert len(model_server.requests("partner")) == 1
+
+
+async def test_a_reply_that_was_taken_over_writes_nothing_more(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], stall=1)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    reply = await partner_of(conversation)
+    await Message.objects.filter(pk=reply.pk).aupdate(lease_owner="somebody-else", content="theirs")
+    async with asyncio.timeout(2):
+        await runner().wait()
+    await reply.arefresh_from_db()
+    assert (reply.status, reply.content) == ("streaming", "theirs")

@@ -20,8 +20,9 @@ class Room:
         self.box = page.get_by_role("textbox", name="Your message")
         self.send = page.get_by_role("button", name="Send", exact=True)
         self.stop = page.get_by_role("button", name="Stop", exact=True)
-        self.conversation = page.get_by_role("region", name="Conversation")
-        self.coach = page.get_by_role("region", name="Coach")
+        # On a phone one of them is out of sight.
+        self.conversation = page.get_by_role("region", name="Conversation", include_hidden=True)
+        self.coach = page.get_by_role("region", name="Coach", include_hidden=True)
         self.question = self.coach.get_by_role("textbox")
 
     @property

@@ -13,7 +13,7 @@ from e2e.site import Site
 def sign_in(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/admin/")
     page.get_by_label("Email").fill(site.staff_email)
-    page.get_by_label("Password", exact=True).fill(site.staff_password)
+    page.get_by_role("textbox", name="Password").fill(site.staff_password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{site.url}/admin/")
 
@@ -22,9 +22,11 @@ def invite_by_admin(page: Page, site: Site, address: str) -> str:
     """Have staff invite somebody in the admin; return the link from the mail."""
     sign_in(page, site)
     page.goto(f"{site.url}/admin/invitations/invitation/add/")
-    page.get_by_label("Recipient", exact=False).first.fill(address)
-    page.locator("[name=_save]").click()
-    expect(page.locator(".messagelist .success, .success")).to_be_visible()
+    page.get_by_role("textbox", name="Recipient:").fill(address)
+    page.get_by_label("Scenario:").select_option("The uncle with strong opinions")
+    page.get_by_role("radio", name="Short conversation").check()
+    page.get_by_role("button", name="Save and send").click()
+    expect(page.get_by_text(f"Sent to {address}.")).to_be_visible()
     (mail,) = site.mail(address)
     text = mail.get_body(("plain",)).get_content()
     html = mail.get_body(("html",)).get_content()

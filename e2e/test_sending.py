@@ -1,0 +1,129 @@
+"""What the learner sends: once, whatever their fingers and their line do."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import PHONE, Watch, enter
+from e2e.model_server import ModelServer
+from e2e.room import Room
+from e2e.site import Site
+
+COMPOSING_ENTER = """
+box => {
+  const press = (options) => box.dispatchEvent(
+    new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...options }));
+  box.dispatchEvent(new CompositionEvent("compositionstart"));
+  press({ isComposing: true });
+  box.dispatchEvent(new CompositionEvent("compositionend"));
+  press({ keyCode: 229 });
+}
+"""
+
+
+def said(room: Room) -> list[str]:
+    return [row["content"] for row in room.rows if row["role"] == "user"]
+
+
+def test_a_double_click_is_one_message(room: Room, script: ModelServer):
+    room.box.fill("Only once.")
+    room.send.dblclick()
+    room.settled(turns=3, notes=1)
+    assert said(room) == ["Only once."]
+    assert len(script.requests("partner")) == 2
+
+
+def test_saying_the_same_twice_is_two_messages(room: Room):
+    room.say("Please.")
+    room.settled(turns=3)
+    room.say("Please.")
+    room.settled(turns=5)
+    assert said(room) == ["Please.", "Please."]
+
+
+def test_enter_that_ends_a_composition_sends_nothing(room: Room):
+    room.box.fill("すみません")
+    room.box.evaluate(COMPOSING_ENTER)
+    room.page.wait_for_timeout(300)
+    expect(room.box).to_have_value("すみません")
+    assert said(room) == []
+    room.box.press("Enter")
+    room.settled(turns=3)
+    assert said(room) == ["すみません"]
+
+
+def test_on_a_touch_screen_enter_adds_a_line(visit: Callable[..., Page], scripted_site: Site):
+    room = enter(visit(**PHONE), scripted_site).settled(turns=1)
+    room.box.fill("one")
+    room.box.press("Enter")
+    room.box.press_sequentially("two")
+    room.send.tap()
+    room.settled(turns=3)
+    assert said(room) == ["one\ntwo"]
+    expect(room.box).not_to_be_focused()
+
+
+def test_a_draft_survives_a_reload_and_goes_with_the_message(room: Room):
+    room.box.press_sequentially("What I meant was")
+    room.page.reload()
+    expect(room.box).to_have_value("What I meant was")
+    room.send.click()
+    room.settled(turns=3)
+    room.page.reload()
+    expect(room.box).to_have_value("")
+
+
+def test_offline_nothing_is_lost_and_one_message_goes_out(room: Room, watch: Watch):
+    watch.forgive("ERR_INTERNET_DISCONNECTED|WebSocket")
+    room.page.context.set_offline(True)
+    expect(room.page.locator("[data-connection]")).to_contain_text("offline")
+    room.box.fill("Sent while offline.")
+    room.send.click()
+    expect(room.turns().last).to_contain_text("Waiting for the connection")
+    room.box.fill("a newer draft")
+    assert said(room) == []
+    room.page.context.set_offline(False)
+    room.settled(turns=3, notes=1)
+    assert said(room) == ["Sent while offline."]
+    expect(room.box).to_have_value("a newer draft")
+    expect(room.page.locator("[data-connection]")).to_be_empty()
+    room.same_as_database()
+
+
+def test_what_waited_survives_a_reload_too(room: Room, watch: Watch):
+    watch.forgive("ERR_INTERNET_DISCONNECTED|WebSocket")
+    # The page loads, but its socket does not.
+    room.page.route_web_socket("**/ws/**", lambda socket: socket.close())
+    room.page.reload()
+    room.box.fill("Patience.")
+    room.send.click()
+    room.page.unroute_all()
+    room.page.context.set_offline(False)
+    page = room.page.context.new_page()
+    page.close()
+    assert said(room) == []
+    room.page.reload()
+    expect(room.turns().nth(1)).to_contain_text("Patience.")
+
+
+def test_the_budget_is_told_and_its_end_explained(
+    visit: Callable[..., Page], scripted_site: Site, script: ModelServer
+):
+    script.script("partner", default=True, usage={"input_tokens": 1500, "output_tokens": 100})
+    script.script("coach", default=True, usage={"input_tokens": 1500, "output_tokens": 100})
+    invitation = scripted_site.ask("invite", tokens=12_000)
+    room = Room(visit(), scripted_site).enter(invitation["url"])
+    room.settled(turns=1)
+    expect(room.page.get_by_role("progressbar", name="Budget")).to_be_visible()
+    for turn in range(20):
+        if room.page.locator("[data-exhausted]").count():
+            break
+        room.say(f"Line {turn}.")
+        room.page.wait_for_timeout(200)
+        expect(room.page.locator("[data-status=streaming]")).to_have_count(0)
+    expect(room.page.locator("[data-exhausted]")).to_be_visible()
+    expect(room.send).to_be_disabled()
+    spent = scripted_site.ask("invitation", pk=invitation["id"])["usage"]
+    assert spent["held_tokens"] == 0
+    assert spent["input_tokens"] + spent["output_tokens"] <= 12_000
+    expect(room.page.get_by_role("button", name="End conversation")).to_be_visible()

@@ -8,13 +8,13 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 
 
-class _InThread(SyncToAsync):
+class _InThread(SyncToAsync[..., Any]):
     """Like Channels' `database_sync_to_async`, but a transaction under way stays open."""
 
     def thread_handler(self, loop: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> Any:
         _close_old()
         try:
-            return super().thread_handler(loop, *args, **kwargs)
+            return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call]
         finally:
             _close_old()
 

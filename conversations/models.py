@@ -111,7 +111,7 @@ class ConversationSession(models.Model):
     @classmethod
     def begin(
         cls, scenario: Scenario, *, user: "User | None", invitation: Invitation | None
-    ) -> Self:
+    ) -> "ConversationSession":
         """Start a conversation on a snapshot of `scenario`."""
         return cls.objects.create(
             scenario=scenario,

@@ -89,6 +89,10 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
             + tokens("usage", "held_tokens"),
         )
 
+    def with_room_for(self, tokens: int) -> Self:
+        """Those whose budget has at least so many tokens neither spent nor held."""
+        return self.with_spent().filter(quota_tokens__gte=F("spent_tokens") + tokens)
+
     def in_status(self, status: str) -> Self:
         """Those that `Invitation.status` calls `status`."""
         now = timezone.now()

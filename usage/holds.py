@@ -55,14 +55,8 @@ class CallRecord:
 def available(purse: Purse) -> int:
     """Tokens left to hold: the limit less what is settled and held, never below zero."""
     if purse.invitation_id:
-        found = (
-            Invitation.objects.open()
-            .with_spent()
-            .filter(pk=purse.invitation_id)
-            .values_list("quota_tokens", "spent_tokens")
-            .first()
-        )
-        return max(0, found[0] - found[1]) if found else 0
+        invitation = Invitation.objects.open().filter(pk=purse.invitation_id).first()
+        return max(0, invitation.limit - invitation.settled - invitation.held) if invitation else 0
     user = User.objects.filter(pk=purse.user_id, is_active=True).first()
     return _allowance_left(user) if user else 0
 
@@ -88,10 +82,8 @@ def take_hold(
     the output's share of it.
     """
     if purse.invitation_id:
-        open_invitations = Invitation.objects.open().with_spent().filter(pk=purse.invitation_id)
-        taken = open_invitations.filter(quota_tokens__gte=F("spent_tokens") + bound).update(
-            usage=_usage(held=bound)
-        )
+        purses = Invitation.objects.open().with_room_for(bound)
+        taken = purses.filter(pk=purse.invitation_id).update(usage=_usage(held=bound))
         if not taken:
             return None
     else:

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from accounts.models import Role, User
-from config.admin import DeskAdmin, badge, number
+from config.admin import DeskAdmin, badge, number, when
 
 TONES = {Role.GUEST: "quiet", Role.USER: "good", Role.POWER_USER: "busy", Role.ADMIN: "warning"}
 # What makes somebody staff, or more than that.
@@ -32,6 +32,12 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
         fields = ("email", "name", "role")
         field_classes = {"email": forms.EmailField}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["usable_password"]
+        field.label = "Sign in with a password"
+        field.help_text = "Without one they sign in by a code sent to their address."
+
     def clean_email(self) -> str:
         return User.objects.normalize_email(self.cleaned_data["email"])
 
@@ -40,7 +46,7 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
 class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = NewUserForm
     carried = ("usage.Hold",)
-    list_display = ["email", "name", "role_badge", "is_staff", "is_active", "last_login_at"]
+    list_display = ["email", "name", "role_badge", "is_staff", "is_active", "last_seen"]
     list_filter = ["role", "is_staff", "is_active", "groups"]
     search_fields = ["email", "name", "=id"]
     search_help_text = "Address or name; or the whole id of a user."
@@ -64,10 +70,13 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             None,
             {
                 "fields": ["email", "name", "role", "usable_password", "password1", "password2"],
-                "description": "Without a password they sign in by a code sent to their address.",
             },
         )
     ]
+
+    @admin.display(description="Last signed in", ordering="last_login_at")
+    def last_seen(self, user: User) -> str:
+        return when(user.last_login_at)
 
     @admin.display(description="Role", ordering="role")
     def role_badge(self, user: User) -> SafeString:

@@ -1,13 +1,16 @@
 """What the lists and forms of all apps have in common in the admin."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 # Reading what somebody said is more than seeing that they did; administrators have it by role.
 READS_TRANSCRIPTS = "conversations.view_transcript"
@@ -20,6 +23,12 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     empty_value_display = "–"
     view_on_site = False
     carried: tuple[str, ...] = ()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -51,6 +60,16 @@ def badge(text: object, tone: str = "quiet") -> SafeString:
 def number(value: int | None) -> str:
     """A count with thousands separated by commas; a dash where there is none."""
     return "–" if value is None else f"{value:,}"
+
+
+def when(moment: datetime | None) -> str:
+    """A time on one short line; a dash where there is none."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" class="when">{}</time>', local.isoformat(), f"{local:%d %b %Y, %H:%M}"
+    )
 
 
 def warning_list(texts: Iterable[object]) -> SafeString:

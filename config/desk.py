@@ -13,7 +13,9 @@ from conversations.models import Message
 from scenarios.checks import troubled_scenarios
 
 # What staff do most comes first; apps that are not named follow.
-APP_ORDER: Final = ("invitations", "scenarios", "conversations", "usage", "accounts", "auth")
+APP_ORDER: Final = ("invitations", "scenarios", "conversations", "usage", "accounts")
+# Apps of Django and allauth whose models stand with ours under one heading.
+PEOPLE: Final = ("auth", "account", "socialaccount")
 # Failures that learners cannot help by trying again, and what staff can do.
 REMEDIES: Final = {
     "key": "the provider refuses the key. Check ANTHROPIC_API_KEY.",
@@ -40,7 +42,15 @@ class ParleyAdminSite(admin.AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         listed = super().get_app_list(request, app_label)
         place = {label: index for index, label in enumerate(APP_ORDER)}
-        return sorted(listed, key=lambda app: place.get(app["app_label"], len(place)))
+        listed.sort(key=lambda app: place.get(app["app_label"], len(place)))
+        people = next((app for app in listed if app["app_label"] == "accounts"), None)
+        if people is None:
+            return listed
+        people["name"] = "People"
+        for app in listed:
+            if app["app_label"] in PEOPLE:
+                people["models"] += app["models"]
+        return [app for app in listed if app["app_label"] not in PEOPLE]
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

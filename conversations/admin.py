@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number, when
 from conversations.admin_messages import transcript_url
 from conversations.models import (
     ConversationSession,
@@ -33,7 +33,7 @@ class ConversationAdmin(RecordAdmin):
         "state",
         "total_messages",
         "tokens",
-        "started_at",
+        "started",
         "transcript",
     ]
     list_filter = ["status", "scenario", "started_at"]
@@ -130,6 +130,10 @@ class ConversationAdmin(RecordAdmin):
     @admin.display(description="Tokens", ordering="spent")
     def tokens(self, conversation: Any) -> str:
         return number(conversation.spent)
+
+    @admin.display(description="Started", ordering="started_at")
+    def started(self, conversation: ConversationSession) -> str:
+        return when(conversation.started_at)
 
     @admin.display(description="Length")
     def duration(self, conversation: ConversationSession) -> str:

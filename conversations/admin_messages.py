@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number, when
 from conversations.models import Message, MessageStatus
 
 TONES = {
@@ -25,7 +25,7 @@ TONES = {
 class MessageAdmin(RecordAdmin):
     """Its words stand in the transcript alone, where reading is recorded."""
 
-    list_display = ["id", "speaker", "kind", "state", "failure", "length", "timestamp", "session"]
+    list_display = ["id", "speaker", "kind", "state", "failure", "length", "said", "session"]
     list_filter = ["role", "kind", "status", "failure", "timestamp"]
     search_fields = ["content", "session__scenario_name", "=session__id"]
     search_help_text = "Words that were said, a scenario, or the number of a conversation."
@@ -65,6 +65,10 @@ class MessageAdmin(RecordAdmin):
     @admin.display(description="State", ordering="status")
     def state(self, message: Message) -> SafeString:
         return badge(message.get_status_display(), TONES[MessageStatus(message.status)])
+
+    @admin.display(description="Time", ordering="timestamp")
+    def said(self, message: Message) -> str:
+        return when(message.timestamp)
 
     @admin.display(description="Characters")
     def length(self, message: Message) -> str:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, DeskAdmin, badge, number
+from config.admin import READS_TRANSCRIPTS, DeskAdmin, badge, number, when
 from invitations.admin_actions import InvitationActions
 from invitations.admin_forms import ChangeInvitationForm, NewInvitationForm, PresetForm
 from invitations.models import Invitation, QuotaPreset, Status
@@ -43,11 +43,11 @@ class StatusFilter(admin.SimpleListFilter):
 class InvitationAdmin(InvitationActions):
     list_display = [
         "recipient",
-        "scenario",
         "status",
+        "scenario",
         "budget",
-        "sent_at",
-        "expires_at",
+        "sent",
+        "expires",
         "created_by",
     ]
     list_filter = [
@@ -131,6 +131,14 @@ class InvitationAdmin(InvitationActions):
             words,
         )
 
+    @admin.display(description="Last sent", ordering="sent_at")
+    def sent(self, invitation: Invitation) -> str:
+        return when(invitation.sent_at)
+
+    @admin.display(description="Expires", ordering="expires_at")
+    def expires(self, invitation: Invitation) -> str:
+        return when(invitation.expires_at)
+
     @admin.display(description="Link")
     def link(self, invitation: Invitation) -> str:
         if not invitation.is_open:
@@ -201,6 +209,14 @@ class InvitationAdmin(InvitationActions):
                 offered |= Scenario.objects.filter(invitations=object_id)
             kwargs["queryset"] = offered.distinct()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "scenario" and field is not None:
+            # To look at, not to change from here.
+            widget = field.widget
+            widget.can_add_related = widget.can_change_related = widget.can_delete_related = False
+        return field
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
         if not change:

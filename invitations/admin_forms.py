@@ -49,6 +49,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Invitation
         fields = ("recipient_email", "recipient_name", "scenario", "personal_note", "expires_at")
+        help_texts = {"recipient_email": "Leave empty for a link that you pass on yourself."}
         widgets = {"personal_note": AdminTextareaWidget(attrs={"rows": 4})}
 
     def clean(self) -> dict[str, Any]:

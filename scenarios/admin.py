@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import DeskAdmin, badge, number, warning_list
+from config.admin import DeskAdmin, badge, number, warning_list, when
 from scenarios.checks import model_problem, scenario_problems
 from scenarios.forms import ScenarioForm
 from scenarios.models import Scenario
@@ -20,7 +20,7 @@ from scenarios.models import Scenario
 @admin.register(Scenario)
 class ScenarioAdmin(DeskAdmin):
     form = ScenarioForm
-    list_display = ["name", "partner_persona", "models", "conversations", "is_active", "updated_at"]
+    list_display = ["name", "partner_persona", "models", "conversations", "is_active", "updated"]
     list_filter = ["is_active", "partner_opens", "partner_model"]
     search_fields = ["name", "slug", "partner_persona", "description"]
     prepopulated_fields = {"slug": ["name"]}
@@ -57,14 +57,17 @@ class ScenarioAdmin(DeskAdmin):
                 "description": "The coach reads every exchange; the partner never reads the coach.",
             },
         ),
-        (
-            "State",
-            {"fields": ["problems", "conversations", "origin", "created_at", "updated_at"]},
-        ),
+        ("State", {"fields": ["conversations", "origin", "created_at", "updated_at"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
         return super().get_queryset(request).annotate(sessions_count=Count("sessions"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is not None and any(scenario_problems(obj)):
+            return [(None, {"fields": ["problems"]}), *fieldsets]
+        return fieldsets
 
     @admin.display(description="Models")
     def models(self, scenario: Scenario) -> SafeString:
@@ -87,10 +90,11 @@ class ScenarioAdmin(DeskAdmin):
 
     @admin.display(description="Models")
     def problems(self, scenario: Scenario) -> str:
-        if scenario.pk is None:
-            return "Checked when you save."
-        found = list(scenario_problems(scenario))
-        return warning_list(found) if found else "Both are in the catalogue."
+        return warning_list(scenario_problems(scenario))
+
+    @admin.display(description="Changed", ordering="updated_at")
+    def updated(self, scenario: Scenario) -> str:
+        return when(scenario.updated_at)
 
     @admin.display(description="From")
     def origin(self, scenario: Scenario) -> str:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.models import Role
-from config.admin import DeskAdmin, RecordAdmin, badge, number
+from config.admin import DeskAdmin, RecordAdmin, badge, number, when
 from usage import costs
 from usage.exports import usage_csv
 from usage.models import DEFAULT_ALLOWANCES, Allowance, Hold, HoldState, UsageLog
@@ -20,29 +20,30 @@ TONES = {HoldState.HELD: "busy", HoldState.SETTLED: "good", HoldState.RELEASED: 
 @admin.register(UsageLog)
 class UsageLogAdmin(RecordAdmin):
     list_display = [
-        "timestamp",
+        "answered",
         "stream_type",
         "model",
         "conversation",
         "tokens_in",
-        "tokens_cached",
         "tokens_out",
         "price",
         "seconds",
-        "is_estimate",
     ]
     list_filter = ["timestamp", "stream_type", "model", "is_estimate"]
     search_fields = ["=user_id", "=invitation_id", "=id"]
     search_help_text = "The whole id of a user, an invitation or a call."
     date_hierarchy = "timestamp"
     list_select_related = ["session"]
-    list_per_page = 100
     show_full_result_count = False
     actions = ["export"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageLog]:
         prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
         return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+
+    @admin.display(description="Time", ordering="timestamp")
+    def answered(self, log: UsageLog) -> str:
+        return when(log.timestamp)
 
     @admin.display(description="Conversation", ordering="session")
     def conversation(self, log: UsageLog) -> str:
@@ -53,14 +54,13 @@ class UsageLogAdmin(RecordAdmin):
 
     @admin.display(description="Tokens in", ordering="input_tokens")
     def tokens_in(self, log: UsageLog) -> str:
-        return number(log.input_tokens)
-
-    @admin.display(description="From cache", ordering="cache_read_tokens")
-    def tokens_cached(self, log: UsageLog) -> str:
-        return number(log.cache_read_tokens)
+        cached = log.cache_read_tokens
+        return number(log.input_tokens) + (f" ({number(cached)} cached)" if cached else "")
 
     @admin.display(description="Tokens out", ordering="output_tokens")
     def tokens_out(self, log: UsageLog) -> str:
+        if log.is_estimate:
+            return format_html("{} {}", number(log.output_tokens), badge("estimate"))
         return number(log.output_tokens)
 
     @admin.display(description="Cost")

@@ -23,8 +23,8 @@ def test_the_largest_budget_is_counted_quickly():
     ("quota", "words"),
     [
         (
-            {"tokens": 25_000, "label": "Short conversation"},
-            "Short conversation, about 6 exchanges",
+            {"tokens": 25_000, "label": "Short"},
+            "Short, about 8 exchanges",
         ),
         ({"tokens": 100, "label": " "}, "about one exchange"),
         ({"tokens": 10_000}, "about 4 exchanges"),

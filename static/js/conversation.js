@@ -8,6 +8,7 @@ import { Panes, follow } from "./panes.js";
 import { Turns } from "./turns.js";
 
 const LOOK_AGAIN_AFTER = 15_000;
+const MEANT_FOR_THE_COACH_AFTER = 500;
 const find = (name) => document.querySelector(`[data-${name}]`);
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const key = `parley:${data.conversation}`;
@@ -16,6 +17,7 @@ const scrolls = {};
 const composers = {};
 let ended = data.status === "ended";
 let noticed = "";
+let partnerEnded = 0;
 
 const turns = new Turns({
   newest: data.newest,
@@ -81,6 +83,7 @@ function placed(frame) {
   if (frame.role in running && frame.pane !== "debrief") {
     if (frame.status === "streaming") running[frame.role] = frame.message;
     else if (running[frame.role] === frame.message) running[frame.role] = null;
+    if (frame.role === "partner") partnerEnded = Date.now();
     noticed = "";
   }
   panes.count();
@@ -136,7 +139,9 @@ function refresh() {
 actions({
   stop() {
     const message = running.partner ?? running.coach;
-    if (message) connection.deliver({ type: "stop", message });
+    // Who stops the partner a moment too late does not mean the note that began meanwhile.
+    const late = !running.partner && Date.now() - partnerEnded < MEANT_FOR_THE_COACH_AFTER;
+    if (message && !late) connection.deliver({ type: "stop", message });
   },
   retry(message) {
     connection.deliver({ type: "retry", id: newId(), message });

@@ -19,13 +19,13 @@ export function follow(scroller) {
   const look = () => {
     const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
     // Only going up leaves the end: text may have grown since the last look.
-    if (below <= NEAR_THE_END) following = jump.hidden = true;
+    if (below <= NEAR_THE_END) following = true;
     else if (scroller.scrollTop < last) following = false;
+    jump.hidden = following;
     last = scroller.scrollTop;
   };
   const grown = () => {
     if (following) toEnd();
-    else jump.hidden = false;
   };
   scroller.addEventListener("scroll", look, { passive: true });
   jump.addEventListener("click", () => {

@@ -117,10 +117,9 @@ export class Turns {
 
   #say(item) {
     if (!this.log) return;
-    const parts = [".turn-speaker", "[data-text]", "p.turn-state"];
-    const words = parts.map((part) => item.querySelector(part)?.textContent.trim());
+    const words = (part) => item.querySelector(part)?.textContent.trim() ?? "";
     const node = document.createElement("p");
-    node.textContent = words.filter(Boolean).join(": ");
+    node.textContent = `${words(".turn-speaker")}: ${words("[data-text]")} ${words("p.turn-state")}`.trim();
     this.log.append(node);
   }
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from e2e.conftest import PHONE, Watch, enter
 from e2e.model_server import ModelServer
@@ -90,20 +90,23 @@ def test_offline_nothing_is_lost_and_one_message_goes_out(room: Room, watch: Wat
     room.same_as_database()
 
 
-def test_what_waited_survives_a_reload_too(room: Room, watch: Watch):
-    watch.forgive("ERR_INTERNET_DISCONNECTED|WebSocket")
-    # The page loads, but its socket does not.
-    room.page.route_web_socket("**/ws/**", lambda socket: socket.close())
+def test_what_waited_survives_a_reload_too(room: Room):
+    line = {"is": "cut"}
+
+    def either(socket: WebSocketRoute) -> None:
+        socket.close() if line["is"] == "cut" else socket.connect_to_server()
+
+    room.page.route_web_socket("**/ws/**", either)
     room.page.reload()
     room.box.fill("Patience.")
     room.send.click()
-    room.page.unroute_all()
-    room.page.context.set_offline(False)
-    page = room.page.context.new_page()
-    page.close()
-    assert said(room) == []
+    expect(room.turns().last).to_contain_text("Waiting for the connection")
     room.page.reload()
-    expect(room.turns().nth(1)).to_contain_text("Patience.")
+    expect(room.turns().last).to_contain_text("Patience.")
+    assert said(room) == []
+    line["is"] = "whole"
+    room.settled(turns=3, notes=1).same_as_database()
+    assert said(room) == ["Patience."]
 
 
 def test_the_budget_is_told_and_its_end_explained(

@@ -1,6 +1,7 @@
-"""The ASGI application: pages through Django, sockets through Channels."""
+"""The ASGI application: pages through Django, sockets through Channels, start and shutdown."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
@@ -13,11 +14,30 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from conversations.replies import runner  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
+
+
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Take over what was lost when the server starts, and drain when it shuts down.
+
+    uvicorn calls this; daphne knows no lifespan, so `manage.py serve` does the same.
+    """
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await runner().recover()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await runner().drain(settings.DRAIN_SECONDS)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
 
 application = ProtocolTypeRouter(
     {
         "http": pages,
+        "lifespan": lifespan,
         "websocket": OriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.SOCKET_ORIGINS
         ),

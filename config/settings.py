@@ -245,6 +245,8 @@ UNDERSTUDY_DELAY = env.float("UNDERSTUDY_DELAY", default=0.045)
 REPLY_FIRST_TOKEN_SECONDS = env.float("REPLY_FIRST_TOKEN_SECONDS", default=30)
 REPLY_CHUNK_SECONDS = env.float("REPLY_CHUNK_SECONDS", default=30)
 REPLY_SECONDS = env.float("REPLY_SECONDS", default=180)
+# Seconds that running replies may go on after SIGTERM.
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", default=10)
 
 # --- Mail --------------------------------------------------------------------------------
 

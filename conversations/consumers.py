@@ -3,34 +3,26 @@
 import asyncio
 import json
 import logging
-from collections import deque
 from typing import Any, Final
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 
 from conversations import catchup, frames, turns
 from conversations.database import in_thread
+from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
 from conversations.lanes import Step
 from conversations.live import hub
 from conversations.models import ConversationSession
+from conversations.outgoing import Outgoing
 from conversations.replies import runner
 from conversations.turns import Refused
 from invitations.claims import held_invitations
 
 logger = logging.getLogger(__name__)
 
-# Bytes of a frame from a page: the longest message, escaped, has room to spare.
-LARGEST_FRAME: Final = 128 * 1024
-
-
-class BadFrame(Exception):
-    """A frame that is none of the protocol's."""
-
-    def __init__(self, code: str, words: str) -> None:
-        super().__init__(code)
-        self.code = code
-        self.words = words
+FLOODING: Final = 4429
 
 
 class ConversationConsumer(AsyncWebsocketConsumer):
@@ -38,18 +30,17 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     # Frames come from `live`, so Channels need not keep a channel for each socket.
     channel_layer_alias = "none"
+    outgoing: Outgoing | None = None
 
     async def connect(self) -> None:
-        self.outgoing: deque[str] = deque()
-        self.writer: asyncio.Task[None] | None = None
-        self.wake = asyncio.Event()
         self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
+        self.bucket = Bucket()
         if not await in_thread(self.is_visible):
             await self.close()
             return
         await self.accept()
-        self.writer = asyncio.create_task(self.write())
-        hub().listen(self.pk, self.deliver)
+        self.outgoing = Outgoing(self.send, self.close)
+        hub().listen(self.pk, self.outgoing)
         runner().watch()
 
     def is_visible(self) -> bool:
@@ -59,51 +50,41 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         return visible.filter(pk=self.pk).exists()
 
     async def disconnect(self, code: int) -> None:
-        hub().leave(self.pk, self.deliver)
-        if self.writer is not None:
-            self.writer.cancel()
-
-    def deliver(self, text: str) -> None:
-        """Queue a frame for the page; never waits."""
-        self.outgoing.append(text)
-        self.wake.set()
+        if self.outgoing is not None:
+            hub().leave(self.pk, self.outgoing)
+            self.outgoing.end()
 
     def answer(self, frame: frames.Frame) -> None:
-        self.deliver(json.dumps(frame, ensure_ascii=False))
-
-    async def write(self) -> None:
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            while self.outgoing:
-                await self.send(text_data=self.outgoing.popleft())
+        assert self.outgoing is not None
+        self.outgoing.deliver(json.dumps(frame, ensure_ascii=False))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         frame: dict[str, Any] = {}
         try:
-            frame = parse(text_data)
+            if self.bucket.is_flooded:
+                await self.close(FLOODING)
+                return
+            self.bucket.take()
+            frame = parse(text_data, HANDLERS)
             await HANDLERS[frame["type"]](self, frame)
         except BadFrame as error:
             self.answer(frames.error(error.code, error.words))
         except Refused as refusal:
             self.answer(frames.refused(frame.get("id"), refusal.code, refusal.words))
-        except Exception:
-            logger.exception("A frame of conversation %s was not carried out", self.pk)
-            self.answer(
-                frames.refused(
-                    frame.get("id"), "unavailable", "That did not work just now. Try again."
-                )
-            )
+        except (DatabaseError, TimeoutError, ConversationSession.DoesNotExist) as error:
+            logger.warning("A frame was not carried out: %s", type(error).__name__)
+            words = "That did not work just now. Try again."
+            self.answer(frames.refused(frame.get("id"), "unavailable", words))
 
     # --- One method per message type ---
 
     async def sync(self, frame: dict[str, Any]) -> None:
-        await runner().recover(self.pk)
         newest = whole(frame, "newest")
         streaming = frame.get("streaming")
         if not isinstance(streaming, dict) or len(streaming) > 20:
             raise BadFrame("bad_frame", "“streaming” must name replies and what is held of them.")
         held = {whole({"id": key}, "id"): whole(streaming, key) for key in streaming}
+        await runner().recover(self.pk)
         self.catch_up(await in_thread(catchup.since, self.pk, newest, held))
 
     async def fetch(self, frame: dict[str, Any]) -> None:
@@ -115,6 +96,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         for frame in map(runner().freshen, missed):
             if frame["type"] != "chunk" or frame["text"]:
                 self.answer(frame)
+
+    async def ack(self, frame: dict[str, Any]) -> None:
+        if self.outgoing is not None:
+            self.outgoing.acknowledge(whole(frame, "frames"))
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
@@ -133,8 +118,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def end(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await in_thread(turns.end, self.pk)
-        await self.take(client_id, step)
+        await self.take(client_id, await in_thread(turns.end, self.pk))
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
@@ -145,51 +129,17 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         """Acknowledge a step once it is stored, then carry it out."""
         stored = step.message.pk if step.message else None
         self.answer(frames.accepted(str(client_id), stored))
-        await runner().carry_out(self.pk, step)
+        # Shielded, since the reply must be run even if this page is gone by now.
+        await asyncio.shield(runner().carry_out(self.pk, step))
 
 
 HANDLERS: Final = {
     "sync": ConversationConsumer.sync,
     "fetch": ConversationConsumer.fetch,
+    "ack": ConversationConsumer.ack,
     "send": ConversationConsumer.send_turn,
     "ask": ConversationConsumer.ask,
     "retry": ConversationConsumer.retry,
     "end": ConversationConsumer.end,
     "stop": ConversationConsumer.stop,
 }
-
-
-def parse(text: str | None) -> dict[str, Any]:
-    """A frame from a page as a dict whose type is known. Raises `BadFrame`."""
-    if text is None:
-        raise BadFrame("binary", "Frames are JSON text.")
-    if len(text) > LARGEST_FRAME:
-        raise BadFrame("too_large", "That frame is too large.")
-    try:
-        frame = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadFrame("bad_json", "That frame is not JSON.") from None
-    if not isinstance(frame, dict):
-        raise BadFrame("bad_frame", "A frame is an object with a type.")
-    kind = frame.get("type")
-    if not isinstance(kind, str) or kind not in HANDLERS:
-        raise BadFrame("unknown_type", "There is no frame of that type.")
-    return frame
-
-
-def uuid(frame: dict[str, Any]) -> UUID:
-    """The id that the page gave to what it asks for. Raises `BadFrame`."""
-    try:
-        return UUID(frame["id"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise BadFrame("bad_id", "“id” must be a UUID.") from None
-
-
-def whole(frame: dict[str, Any], key: str) -> int:
-    """A whole number of zero or more, as JSON number or digits. Raises `BadFrame`."""
-    value = frame.get(key)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    if type(value) is not int or not 0 <= value < 2**31:
-        raise BadFrame("bad_number", f"“{key}” must be a whole number.")
-    return value

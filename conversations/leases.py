@@ -4,13 +4,20 @@ Conditional UPDATEs decide who may write; a row that has ended is never written 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
 
 from conversations.lanes import PROCESS, Step, locked, next_of_coach, partner_reply
-from conversations.models import LEASE, Message, MessageQuerySet, MessageRole, MessageStatus
+from conversations.models import (
+    LEASE,
+    ConversationSession,
+    Message,
+    MessageQuerySet,
+    MessageRole,
+    MessageStatus,
+)
 from usage.holds import CallRecord, release, settle
 
 # A partner's reply that was lost with its process is started again this often by itself.
@@ -75,12 +82,34 @@ def finish(
     return Step(found, next_of_coach(conversation))
 
 
-def expired(conversation_id: int | None = None) -> list[int]:
-    """Ids of replies whose process has died: of one conversation, or of all."""
-    rows = Message.objects.lease_expired()
+def lost(conversation_id: int | None = None) -> list[int]:
+    """Ids of replies whose process has died or shut down: of one conversation, or of all."""
+    rows = Message.objects.lost()
     if conversation_id is not None:
         rows = rows.filter(session=conversation_id)
     return list(rows.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def hand_over(message_id: int, content: str, record: CallRecord | None) -> Step | None:
+    """Close a reply of this process, which is shutting down, for another to begin it again.
+
+    Returns None, having changed nothing, if the reply was not this process's any more.
+    """
+    found = Message.objects.filter(pk=message_id).select_related("hold").first()
+    if found is None:
+        return None
+    conversation = locked(found.session_id)
+    ours = _ours(message_id)
+    begin_again = _may_begin_again(found, conversation)
+    if not ours.update(content=content, begin_again=begin_again, **_interrupted()):
+        return None
+    if found.hold and record:
+        settle(found.hold, record, user_id=conversation.user_id)
+    elif found.hold:
+        release(found.hold)
+    found.refresh_from_db()
+    return Step(found)
 
 
 @transaction.atomic
@@ -94,30 +123,36 @@ def take_over(message_id: int) -> Step | None:
     if found is None:
         return None
     conversation = locked(found.session_id)
-    now = timezone.now()
-    taken = (
-        Message.objects.lease_expired()
-        .filter(pk=message_id)
-        .update(
-            status=MessageStatus.INTERRUPTED,
-            failure="lost",
-            finished_at=now,
-            lease_expires_at=None,
-            lease_owner="",
-        )
-    )
-    if not taken:
+    if Message.objects.filter(pk=message_id, begin_again=True).update(begin_again=False):
+        begin_again = _may_begin_again(found, conversation)
+    elif Message.objects.lease_expired().filter(pk=message_id).update(**_interrupted()):
+        begin_again = _may_begin_again(found, conversation)
+        if found.hold:
+            settle(found.hold, CallRecord(found.hold.model, None), user_id=conversation.user_id)
+    else:
         return None
     found.refresh_from_db()
-    if found.hold:
-        settle(found.hold, CallRecord(found.hold.model, None), user_id=conversation.user_id)
     replies: tuple[Message, ...] = ()
-    if (
-        found.role == MessageRole.PARTNER
-        and found.restarts < RESTARTS
-        and conversation.is_active
-        and not found.stop_requested_at
-    ):
-        again = partner_reply(conversation, found.parent_id, restarts=found.restarts + 1)
-        replies = (again,)
+    if begin_again:
+        replies = (partner_reply(conversation, found.parent_id, restarts=found.restarts + 1),)
     return Step(found, replies + next_of_coach(conversation))
+
+
+def _may_begin_again(reply: Message, conversation: ConversationSession) -> bool:
+    return (
+        reply.role == MessageRole.PARTNER
+        and reply.restarts < RESTARTS
+        and reply.stop_requested_at is None
+        and conversation.is_active
+        and not conversation.messages.conversation().filter(pk__gt=reply.pk).exists()
+    )
+
+
+def _interrupted() -> dict[str, Any]:
+    return {
+        "status": MessageStatus.INTERRUPTED,
+        "failure": "lost",
+        "finished_at": timezone.now(),
+        "lease_expires_at": None,
+        "lease_owner": "",
+    }

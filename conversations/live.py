@@ -8,10 +8,11 @@ call stands between a chunk and its sockets.
 import asyncio
 import json
 import logging
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -20,10 +21,23 @@ from conversations.lanes import PROCESS
 
 logger = logging.getLogger(__name__)
 
-Listener = Callable[[str], None]
 StopHandler = Callable[[int], None]
-# Seconds before a broken connection to the layer is tried again.
-PAUSE: Final = 1.0
+# Seconds between pulses through the layer, and without one until it counts as away.
+PULSE: Final = 1.0
+AWAY_AFTER: Final = 3.0
+# Seconds after which groups are joined anew: Redis forgets a membership after a day.
+REJOIN: Final = 3600.0
+RESYNC: Final = json.dumps({"type": "resync"})
+
+
+class Listener(Protocol):
+    """A socket. Both calls return at once."""
+
+    def deliver(self, text: str) -> None:
+        """Pass a frame on to the page."""
+
+    def hang_up(self, code: int) -> None:
+        """Close the socket with this code."""
 
 
 class Hub:
@@ -34,11 +48,13 @@ class Hub:
         self._stop_handlers: set[StopHandler] = set()
         self._layer = get_channel_layer()
         self._channel: str | None = None
+        self._opening = asyncio.Lock()
         self._outgoing: deque[tuple[str, dict[str, Any]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heard_at = 0.0
 
     def listen(self, conversation: int, listener: Listener) -> None:
-        """Call `listener` with each frame of `conversation`, as JSON text, until `leave`."""
+        """Pass each frame of `conversation` to `listener`, as JSON text, until `leave`."""
         self._listeners[conversation].add(listener)
         if self._layer is not None and len(self._listeners[conversation]) == 1:
             self._spawn(self._join(conversation))
@@ -55,8 +71,9 @@ class Hub:
                 self._spawn(self._part(conversation))
 
     @property
-    def has_listeners(self) -> bool:
-        return bool(self._listeners)
+    def listeners(self) -> list[Listener]:
+        """All sockets of this event loop."""
+        return [listener for listeners in self._listeners.values() for listener in listeners]
 
     def on_stop(self, handler: StopHandler) -> None:
         """Call `handler` with the id of each reply that somebody wants stopped."""
@@ -70,13 +87,16 @@ class Hub:
 
     def request_stop(self, conversation: int, message: int) -> None:
         """Tell whichever process runs the reply to stop it."""
-        for handler in tuple(self._stop_handlers):
-            handler(message)
+        self._stop(message)
         self._forward(conversation, {"stop": message})
 
     def _deliver(self, conversation: int, text: str) -> None:
         for listener in tuple(self._listeners.get(conversation, ())):
-            listener(text)
+            listener.deliver(text)
+
+    def _stop(self, message: int) -> None:
+        for handler in tuple(self._stop_handlers):
+            handler(message)
 
     # --- Other processes ---
 
@@ -90,46 +110,68 @@ class Hub:
 
     async def _send_waiting(self) -> None:
         # One sender, so that frames leave in their order.
-        assert self._layer is not None
         try:
             while self._outgoing:
                 await self._layer.group_send(*self._outgoing[0])
                 self._outgoing.popleft()
-        except Exception:
-            # What was waiting is dropped: pages fetch from the database what they miss.
+        finally:
+            # After an error what waited is dropped: pages fetch what they miss.
             self._outgoing.clear()
-            raise
 
     async def _join(self, conversation: int) -> None:
-        assert self._layer is not None
-        if self._channel is None:
-            self._channel = await self._layer.new_channel()
-            self._spawn(self._receive(self._channel))
-        await self._layer.group_add(_group(conversation), self._channel)
+        await self._layer.group_add(_group(conversation), await self._own_channel())
 
     async def _part(self, conversation: int) -> None:
-        assert self._layer is not None
-        if self._channel is not None and conversation not in self._listeners:
-            await self._layer.group_discard(_group(conversation), self._channel)
+        if conversation not in self._listeners:
+            await self._layer.group_discard(_group(conversation), await self._own_channel())
+
+    async def _own_channel(self) -> str:
+        async with self._opening:
+            if self._channel is None:
+                self._channel = await self._layer.new_channel()
+                self._spawn(self._receive(self._channel))
+                self._spawn(self._mind(self._channel))
+            return self._channel
 
     async def _receive(self, channel: str) -> None:
-        assert self._layer is not None
         while True:
             try:
                 event = await self._layer.receive(channel)
             except Exception as error:  # whatever the layer's client raises when its server dies
-                logger.warning("Channel layer away: %s", type(error).__name__)
-                await asyncio.sleep(PAUSE)
+                _log_away(error)
+                await asyncio.sleep(PULSE)
                 continue
-            if event["from"] == PROCESS:
-                continue
-            if "stop" in event:
-                for handler in tuple(self._stop_handlers):
-                    handler(event["stop"])
-            else:
-                self._deliver(event["conversation"], event["frame"])
+            if "pulse" in event:
+                self._heard_at = time.monotonic()
+            elif event["from"] != PROCESS:
+                if "stop" in event:
+                    self._stop(event["stop"])
+                else:
+                    self._deliver(event["conversation"], event["frame"])
 
-    def _spawn(self, work: Any) -> None:
+    async def _mind(self, channel: str) -> None:
+        """Send pulses through the layer; while none come back, have pages ask the database."""
+        self._heard_at = joined_at = time.monotonic()
+        was_away = False
+        while True:
+            try:
+                async with asyncio.timeout(AWAY_AFTER):
+                    await self._layer.send(channel, {"type": "live", "pulse": True})
+            except Exception as error:  # as above
+                _log_away(error)
+            await asyncio.sleep(PULSE)
+            away = time.monotonic() - self._heard_at > AWAY_AFTER
+            if (was_away and not away) or time.monotonic() - joined_at > REJOIN:
+                joined_at = time.monotonic()
+                for conversation in list(self._listeners):
+                    self._spawn(self._join(conversation))
+            if away or was_away:
+                for listener in self.listeners:
+                    listener.deliver(RESYNC)
+            was_away = away
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        # In a context of its own: a request's would bind it to threads that end with it.
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -137,7 +179,11 @@ class Hub:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            logger.warning("Channel layer away: %s", type(error).__name__)
+            _log_away(error)
+
+
+def _log_away(error: BaseException) -> None:
+    logger.warning("Channel layer away: %s", type(error).__name__)
 
 
 def _group(conversation: int) -> str:

@@ -167,6 +167,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Streaming rows whose process has not been heard of in time."""
         return self.streaming().filter(lease_expires_at__lt=timezone.now())
 
+    def lost(self) -> Self:
+        """Replies whose process has died, and those that one which shut down left behind."""
+        return self.filter(
+            Q(status=MessageStatus.STREAMING, lease_expires_at__lt=timezone.now())
+            | Q(begin_again=True)
+        )
+
     def conversation(self) -> Self:
         """The turns of learner and partner."""
         return self.filter(kind=Kind.TURN)
@@ -200,6 +207,8 @@ class Message(models.Model):
     heard_through = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
     # How often this reply was started again by itself after its process died.
     restarts = models.PositiveSmallIntegerField(default=0, editable=False)
+    # Lost with its process while it shut down: whoever looks next begins it again.
+    begin_again = models.BooleanField(default=False, editable=False)
     lease_owner = models.CharField(max_length=64, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     stop_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -214,6 +223,9 @@ class Message(models.Model):
                 fields=["lease_expires_at"],
                 condition=Q(status=MessageStatus.STREAMING),
                 name="message_leases",
+            ),
+            models.Index(
+                fields=["begin_again"], condition=Q(begin_again=True), name="message_begin_again"
             ),
         ]
         constraints = [

@@ -10,29 +10,28 @@ import contextvars
 import logging
 from collections.abc import Iterable
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 
 from conversations import frames, leases, llm
 from conversations.database import in_thread
 from conversations.lanes import Step
 from conversations.live import hub
-from conversations.models import ConversationSession, Message, MessageRole, MessageStatus
-from conversations.prompts import BLOCK_OVERHEAD, Request, coach_request, partner_request
-from usage.holds import CallRecord, available, take_hold
-from usage.models import Hold, UsageLog
+from conversations.models import ConversationSession, Message, MessageStatus
+from conversations.reservations import prepare, shrink
+from usage.holds import CallRecord
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS: Final = 1.0
 WATCH_SECONDS: Final = 2.0
+# Close code of a server that restarts: the page comes back by itself, to another process.
+RESTART: Final = 1012
 # Seconds, about, that a finished reply waits for a database that is away.
 PATIENCE: Final = 60
-# A provider's count is an estimate; this much may be added when it is charged.
-COUNT_MARGIN: Final = 1.05
 
 
 @dataclass(slots=True)
@@ -46,6 +45,7 @@ class Run:
     call: llm.Call | None = None
     work: asyncio.Task[None] | None = None
     stopping: bool = False
+    leaving: bool = False  # the process shuts down
     lost: bool = False
 
     @property
@@ -67,13 +67,14 @@ class Runner:
     def __init__(self) -> None:
         self._runs: dict[int, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._watch: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
 
     def start(self, replies: Iterable[Message]) -> None:
         """Run replies whose rows were just created under this process's lease."""
         for reply in replies:
-            run = Run(reply.pk, reply.session_id)
+            run = Run(reply.pk, reply.session_id, leaving=self._closed, stopping=self._closed)
             self._runs[reply.pk] = run
             # An empty context: a request's own names its database thread, which ends with it.
             task = asyncio.get_running_loop().create_task(
@@ -115,7 +116,7 @@ class Runner:
     async def recover(self, conversation: int | None = None) -> int:
         """Take over replies whose process died; returns how many of them this call took."""
         taken = 0
-        for message in await in_thread(leases.expired, conversation):
+        for message in await in_thread(leases.lost, conversation):
             step = await in_thread(leases.take_over, message)
             if step is not None and step.message is not None:
                 taken += 1
@@ -128,7 +129,7 @@ class Runner:
             self._watch = asyncio.get_running_loop().create_task(self._look(), context=Context())
 
     async def _look(self) -> None:
-        while hub().has_listeners:
+        while hub().listeners:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 await self.recover()
@@ -139,6 +140,20 @@ class Runner:
         """Return once nothing runs any more."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def drain(self, seconds: float) -> None:
+        """Shut down: send pages elsewhere, let replies end for so long, hand over the rest."""
+        for listener in hub().listeners:
+            listener.hang_up(RESTART)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wait()
+        except TimeoutError:
+            self._closed = True
+            for run in tuple(self._runs.values()):
+                run.leaving = True
+                run.stop()
+            await self.wait()
 
 
 _runners: WeakKeyDictionary[asyncio.AbstractEventLoop, Runner] = WeakKeyDictionary()
@@ -163,12 +178,14 @@ def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
 
 async def _reply(run: Run) -> Step | None:
     """Run one reply to its end, whatever that is."""
-    request, hold = await in_thread(_prepare, run.message)
+    request, hold = await in_thread(prepare, run.message)
     if hold is None:
         counted = await llm.count_tokens(request)
-        request, hold = await in_thread(_shrink, run.message, request, counted)
+        request, hold = await in_thread(shrink, run.message, request, counted)
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")
+    if run.leaving:
+        return await in_thread(leases.hand_over, run.message, run.text, None)
     if run.stopping:
         return await _end(run, MessageStatus.STOPPED, "")
     run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
@@ -191,6 +208,8 @@ async def _reply(run: Run) -> Step | None:
             await pulse
     if run.lost:
         return None
+    if run.leaving and status == MessageStatus.STOPPED:
+        return await in_thread(leases.hand_over, run.message, run.text, _record(run, failure))
     return await _end(run, status, failure)
 
 
@@ -236,15 +255,7 @@ def _ending(run: Run) -> tuple[MessageStatus, str]:
 
 
 async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
-    record = None
-    if run.call is not None:
-        record = CallRecord(
-            model=run.call.model,
-            usage=run.call.usage,
-            stop_reason=run.call.stop_reason or ("stopped" if run.stopping else failure),
-            first_token_ms=run.call.first_token_ms,
-            duration_ms=run.call.duration_ms,
-        )
+    record = _record(run, failure)
     for _ in range(PATIENCE):
         try:
             return await in_thread(
@@ -261,74 +272,19 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
     return None
 
 
+def _record(run: Run, failure: str) -> CallRecord | None:
+    """What is logged of the reply's call; None if it made none."""
+    if run.call is None:
+        return None
+    return CallRecord(
+        model=run.call.model,
+        usage=run.call.usage,
+        stop_reason=run.call.stop_reason or ("stopped" if run.stopping else failure),
+        first_token_ms=run.call.first_token_ms,
+        duration_ms=run.call.duration_ms,
+    )
+
+
 def _wait_visibly(run: Run) -> None:
     text = "The model is busy. Trying again."
     hub().publish(run.conversation, frames.notice(run.message, text))
-
-
-# --- Its hold -------------------------------------------------------------------------------
-
-
-def _prepare(message_id: int) -> tuple[Request, Hold | None]:
-    """The request of a reply, and a hold for the most that it can cost if that fits."""
-    reply = Message.objects.select_related("session").get(pk=message_id)
-    conversation = reply.session
-    messages = list(conversation.messages.all())
-    if reply.role == MessageRole.PARTNER:
-        request = partner_request(conversation, messages)
-    else:
-        request = coach_request(conversation, messages, reply)
-    return request, _hold(reply, request, _bound(reply, request))
-
-
-def _bound(reply: Message, request: Request) -> int:
-    """The most input tokens that `request` can have.
-
-    What the last call of its stream really had, plus the bytes that came since: a token has
-    at least one byte. Without such a call, all bytes.
-    """
-    last = (
-        Message.objects.filter(session=reply.session_id, role=reply.role, pk__lt=reply.pk)
-        .filter(metadata__isnull=False, hold__model=request.model)
-        .last()
-    )
-    if last is None or last.metadata is None:
-        return request.bound
-    log = UsageLog.objects.filter(
-        hold_id=last.hold_id, is_estimate=False, input_tokens__gt=0
-    ).first()
-    if log is None:
-        return request.bound
-    grown = request.size - last.metadata["size"]
-    blocks = request.blocks - last.metadata["blocks"]
-    return min(request.bound, log.input_tokens + max(0, grown) + BLOCK_OVERHEAD * (blocks + 2))
-
-
-@transaction.atomic
-def _hold(reply: Message, request: Request, input_bound: int) -> Hold | None:
-    hold = take_hold(
-        reply.session.purse,
-        bound=input_bound + request.max_tokens,
-        max_tokens=request.max_tokens,
-        session_id=reply.session_id,
-        stream_type=reply.stream_type,
-        model=request.model,
-    )
-    if hold is not None:
-        # What it measured, so that the next call of the stream can be bounded by this one.
-        size = {"size": request.size, "blocks": request.blocks}
-        Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=size)
-    return hold
-
-
-def _shrink(message_id: int, request: Request, counted: int | None) -> tuple[Request, Hold | None]:
-    """A hold from the exact count, with a shorter reply if need be; None below the useful least."""
-    reply = Message.objects.select_related("session").get(pk=message_id)
-    bound = _bound(reply, request)
-    if counted is not None:
-        bound = min(bound, round(counted * COUNT_MARGIN) + BLOCK_OVERHEAD)
-    room = available(reply.session.purse) - bound
-    if room < request.least:
-        return request, None
-    request = replace(request, max_tokens=min(request.max_tokens, room))
-    return request, _hold(reply, request, bound)

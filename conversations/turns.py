@@ -85,6 +85,7 @@ def send(conversation_id: int, client_id: UUID, text: object) -> Step:
     _refuse_if_ended(conversation)
     text = clean_text(text)
     _refuse_while_partner_speaks(conversation)
+    conversation.messages.filter(begin_again=True).update(begin_again=False)
     message = create(
         conversation,
         role=MessageRole.USER,
@@ -96,7 +97,7 @@ def send(conversation_id: int, client_id: UUID, text: object) -> Step:
 
 
 @transaction.atomic
-def open_conversation(conversation_id: int) -> Step:
+def open_conversation(conversation_id: int) -> Step | None:
     """Begin the partner's first words where the scenario has them speak first, once."""
     conversation = locked(conversation_id)
     if (
@@ -104,7 +105,7 @@ def open_conversation(conversation_id: int) -> Step:
         or not conversation.partner_opens
         or conversation.messages.conversation().exists()
     ):
-        return Step(None)
+        return None
     return Step(None, (partner_reply(conversation, None),))
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from conversations import frames, turns
+from conversations import frames, leases, turns
 from conversations.lanes import Step
 from conversations.models import ConversationSession, Kind, Message, MessageRole
 from conversations.replies import runner
@@ -79,8 +79,8 @@ def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
 
 async def let_partner_open(conversation: ConversationSession) -> None:
     """Begin the partner's first words where the scenario has them; harmless when repeated."""
-    step = await sync_to_async(turns.open_conversation)(conversation.pk)
-    await runner().carry_out(conversation.pk, step)
+    if step := await sync_to_async(turns.open_conversation)(conversation.pk):
+        await runner().carry_out(conversation.pk, step)
 
 
 @require_safe
@@ -93,7 +93,7 @@ def conversation_list(request: HttpRequest) -> HttpResponse:
 async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The conversation. POST is the plain form of a page without JavaScript."""
     conversation = await sync_to_async(_find)(request, pk)
-    await runner().recover(pk)
+    await _recover(pk)
     error, draft = "", ""
     if request.method == "POST":
         try:
@@ -101,6 +101,12 @@ async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
         except Refused as refusal:
             error, draft = refusal.words, request.POST.get("text", "")
     return await sync_to_async(_page)(request, pk, error=error, draft=draft)
+
+
+async def _recover(pk: int) -> None:
+    """Take over what a process left behind; mostly there is nothing, and one query tells."""
+    if await sync_to_async(leases.lost)(pk):
+        await runner().recover(pk)
 
 
 def _find(request: HttpRequest, pk: int) -> ConversationSession:
@@ -191,7 +197,7 @@ def _page_data(conversation: ConversationSession, messages: list[Message]) -> di
 async def debrief(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The end of a conversation: the debrief and the transcript. POST tries the debrief again."""
     conversation = await sync_to_async(_find)(request, pk)
-    await runner().recover(pk)
+    await _recover(pk)
     if request.method == "POST":
         try:
             return await _act(request, conversation)

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.asgi import application
-from conversations.consumers import HANDLERS, BadFrame, parse, uuid, whole
+from conversations.consumers import HANDLERS
+from conversations.incoming import BadFrame, parse, uuid, whole
 from conversations.models import ConversationSession, MessageStatus
 from conversations.replies import runner
 
@@ -264,7 +265,7 @@ json_values = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_frame_or_a_typed_error(text):
     with suppress(BadFrame):
-        frame = parse(text)
+        frame = parse(text, HANDLERS)
         assert frame["type"] in HANDLERS
         whole(frame, "message")
         uuid(frame)

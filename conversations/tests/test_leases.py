@@ -99,7 +99,7 @@ def test_a_failed_reply_gets_no_note(running):
 
 
 def test_a_living_lease_is_not_taken_over(running):
-    assert leases.expired() == []
+    assert leases.lost() == []
     assert leases.take_over(running.pk) is None
 
 
@@ -107,7 +107,7 @@ def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, in
     leases.checkpoint(running.pk, "Half a")
     running.refresh_from_db()
     abandon(running)
-    assert leases.expired() == [running.pk]
+    assert leases.lost() == [running.pk]
     step = leases.take_over(running.pk)
     assert (step.message.status, step.message.content) == (MessageStatus.INTERRUPTED, "Half a")
     assert step.message.failure_words == "The reply was lost when a server stopped."

@@ -29,6 +29,19 @@ def _model(settings, model_server, monkeypatch):
     monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)
 
 
+class Listening:
+    """A socket that keeps what it is given."""
+
+    def __init__(self):
+        self.heard, self.codes = [], []
+
+    def deliver(self, text):
+        self.heard.append(text)
+
+    def hang_up(self, code):
+        self.codes.append(code)
+
+
 async def act(step, *args):
     """Carry out a step of `turns` and return its frames' texts once nothing runs any more."""
     done = await sync_to_async(step)(*args)
@@ -100,16 +113,16 @@ async def test_the_hold_stands_while_the_call_runs(conversation, model_server):
 async def test_what_was_streamed_is_what_is_stored(conversation, model_server):
     chunks = ["Ünï", "👩‍👩‍👧 ", "x" * 50, "\x00", " العربية", "."]
     model_server.script("partner", chunks=chunks, delay=0.02)
-    heard = []
-    hub().listen(conversation.pk, heard.append)
+    page = Listening()
+    hub().listen(conversation.pk, page)
     reply = await talk(conversation)
     text = ""
-    for frame in map(json.loads, heard):
+    for frame in map(json.loads, page.heard):
         if frame["type"] == "chunk" and frame["message"] == reply.pk:
             assert frame["index"] == len(text)
             text += frame["text"]
     assert text == reply.content == "".join(chunks).replace("\x00", "")
-    hub().leave(conversation.pk, heard.append)
+    hub().leave(conversation.pk, page)
 
 
 async def test_it_checkpoints_on_the_way(conversation, model_server):

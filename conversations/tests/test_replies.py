@@ -362,3 +362,68 @@ async def test_a_reply_that_was_taken_over_writes_nothing_more(conversation, mod
         await runner().wait()
     await reply.arefresh_from_db()
     assert (reply.status, reply.content) == ("streaming", "theirs")
+
+
+# --- Shutting down ---
+
+
+async def test_a_drain_lets_a_short_reply_end(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "two"], delay=0.05)
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await runner().drain(5)
+    hub().leave(conversation.pk, page)
+    reply = await partner_of(conversation)
+    assert (reply.status, reply.content) == ("complete", "One two")
+    assert page.codes == [1012]
+
+
+async def test_a_drain_hands_a_long_reply_over_and_the_next_process_begins_it_again_once(
+    conversation, model_server
+):
+    usage = counts(50, 9)
+    model_server.script("partner", chunks=["One ", "two"], stall=1, usage=usage)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(5):
+        while (await partner_of(conversation)).content != "One ":
+            await asyncio.sleep(0.02)
+    async with asyncio.timeout(2):
+        await runner().drain(0.05)
+    lost = await partner_of(conversation)
+    assert (lost.status, lost.content, lost.failure) == ("interrupted", "One ", "lost")
+    assert not await Hold.objects.held().aexists()
+    assert not await Message.objects.streaming().aexists()
+    assert (await usage_of(conversation))["input_tokens"] == 50
+
+    replies._runners.clear()  # the next process
+    model_server.script("partner", text="Whole.")
+    taken = await asyncio.gather(*(runner().recover() for _ in range(5)))
+    assert sum(taken) == 1
+    await runner().wait()
+    assert (await partner_of(conversation)).content == "Whole."
+    assert await runner().recover() == 0
+
+
+async def test_a_reply_that_begins_during_the_end_of_a_drain_makes_no_call(
+    conversation, model_server
+):
+    await runner().drain(0)
+    runner()._closed = True
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await runner().wait()
+    reply = await partner_of(conversation)
+    assert (reply.status, reply.begin_again) == ("interrupted", True)
+    assert model_server.requests("partner") == []
+
+
+async def test_a_newer_turn_makes_a_lost_reply_moot(conversation, model_server, say):
+    line = await sync_to_async(say)("user", "Hello")
+    lost = await sync_to_async(say)(
+        "partner", "", parent=line, status=MessageStatus.INTERRUPTED, begin_again=True
+    )
+    await act(turns.send, conversation.pk, uuid4(), "Hello?")
+    await runner().wait()
+    await lost.arefresh_from_db()
+    assert not lost.begin_again
+    assert await runner().recover() == 0

@@ -79,7 +79,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     @property
-    def last_login(self) -> datetime | None:  # type: ignore[override]
+    def last_login(self) -> datetime | None:
         """Django's name for `last_login_at`; password reset tokens read it."""
         return self.last_login_at
 

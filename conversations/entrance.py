@@ -1,8 +1,8 @@
 """How a guest comes in: from an invitation's link to the conversation behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Final
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import logout
@@ -20,7 +20,7 @@ from invitations.csrf import refuse_forgery
 from invitations.models import Invitation, Status
 from scenarios.models import Scenario
 
-View = Callable[..., Awaitable[HttpResponse]]
+View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
 
 HEADERS: Final = {
@@ -115,7 +115,8 @@ def unavailable(request: HttpRequest, reason: str, status: int, **context: objec
 
 def sign_in_first(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     """Send the visitor to sign in, and have them come back to this invitation."""
-    logout(request)
+    if request.user.is_authenticated:
+        logout(request)
     claims.wait_at_the_door(request.session, invitation)
     query = urlencode({"next": reverse("invitations:opened")})
     return see_other(f"{reverse('account_login')}?{query}")

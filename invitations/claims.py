@@ -4,7 +4,7 @@ The session keeps ids, never links: a leaked session table opens nothing.
 """
 
 from collections.abc import MutableMapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.http import HttpRequest
 
@@ -59,4 +59,4 @@ def at_the_door(session: Session) -> Invitation | None:
 
 def account_of(request: HttpRequest) -> User | None:
     """Return the visitor's account; None for a guest."""
-    return cast("User", request.user) if request.user.is_authenticated else None
+    return request.user if request.user.is_authenticated else None

@@ -167,7 +167,7 @@ class Invitation(models.Model):
             ),
             *(
                 models.CheckConstraint(
-                    condition=Q(**{f"usage__{key}__isnull": True})
+                    condition=Q(**{f"usage__{key}__isnull": True})  # type: ignore[arg-type]
                     | JSONWholeNumber("usage", key=key, least=0),
                     name=f"invitation_{key}",
                 )

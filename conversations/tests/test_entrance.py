@@ -308,6 +308,15 @@ def test_after_signing_in_one_is_back_at_the_same_invitation(client, invitation,
     assert response["Location"] == f"/conversations/{ConversationSession.objects.get().pk}/"
 
 
+def test_a_guest_who_goes_to_sign_in_keeps_what_they_hold(client, url, invitation, dana):
+    client.post(url)
+    client.post(url, {"action": "sign-in"})
+    assert may_read(client)
+    client.post("/accounts/login/", {"login": "dana@example.com", "password": PASSWORD})
+    assert client.session["invitations"] == [invitation.pk]
+    assert may_read(client)
+
+
 def test_who_signed_in_with_the_wrong_account_gets_out_of_it(client, url, dana):
     Invitation.objects.update(linked_user=dana)
     client.force_login(person("eve@example.com"))

@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def as_text(message: EmailMessage, path: Path) -> str:
     return "\n".join(
         [
             "",
-            f"Mail to:  {', '.join(message.recipients())}",
+            f"Mail to:  {', '.join(readable(to) for to in message.recipients())}",
             f"Subject:  {message.subject}",
             f"File:     {path}",
             "",
@@ -51,3 +52,8 @@ def as_text(message: EmailMessage, path: Path) -> str:
             "-" * 72,
         ]
     )
+
+
+def readable(header: str) -> str:
+    """Return a header's text as people write it: "Zoë", not "=?utf-8?q?Zo=C3=AB?="."""
+    return str(make_header(decode_header(header)))

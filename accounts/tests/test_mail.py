@@ -1,5 +1,6 @@
 import email
 import email.policy
+from email.utils import formataddr
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
@@ -52,3 +53,10 @@ def test_the_console_shows_recipient_subject_and_text(backend, capsys):
 def test_a_subject_without_letters_still_gets_a_file(backend, tmp_path):
     backend.send_messages([letter("…")])
     assert "-mail-" in files(tmp_path)[0].name
+
+
+def test_the_console_shows_names_as_people_write_them(backend, capsys):
+    message = letter()
+    message.to = [formataddr(("Zoë Ünal", "zoe@example.com"))]
+    backend.send_messages([message])
+    assert "Zoë Ünal <zoe@example.com>" in capsys.readouterr().out

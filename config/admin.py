@@ -62,14 +62,15 @@ def number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def when(moment: datetime | None) -> str:
-    """A time on one short line; a dash where there is none."""
+def when(moment: datetime | None, *, time: bool = True) -> str:
+    """A day, and the time unless a list is short of room; a dash where there is none."""
     if moment is None:
         return "–"
     local = timezone.localtime(moment)
-    return format_html(
-        '<time datetime="{}" class="when">{}</time>', local.isoformat(), f"{local:%d %b %Y, %H:%M}"
-    )
+    day = f"{local.day} {local:%b %Y}"
+    words = f"{day}, {local:%H:%M}" if time else day
+    html = '<time datetime="{}" class="when">{}</time>'
+    return format_html(html, local.isoformat(), words)
 
 
 def warning_list(texts: Iterable[object]) -> SafeString:

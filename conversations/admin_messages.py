@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number, when
+from conversations import failures
 from conversations.models import Message, MessageStatus
 
 TONES = {
@@ -21,12 +22,26 @@ TONES = {
 }
 
 
+class FailureFilter(admin.SimpleListFilter):
+    title = "failure"
+    parameter_name = "failure"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "Any"), *((code, code) for code in sorted(failures.WORDS))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        value = self.value()
+        if value == "any":
+            return queryset.exclude(failure="")
+        return queryset.filter(failure=value) if value else queryset
+
+
 @admin.register(Message)
 class MessageAdmin(RecordAdmin):
     """Its words stand in the transcript alone, where reading is recorded."""
 
     list_display = ["id", "speaker", "kind", "state", "failure", "length", "said", "session"]
-    list_filter = ["role", "kind", "status", "failure", "timestamp"]
+    list_filter = ["role", "kind", "status", FailureFilter, "timestamp"]
     search_fields = ["content", "session__scenario_name", "=session__id"]
     search_help_text = "Words that were said, a scenario, or the number of a conversation."
     date_hierarchy = "timestamp"

@@ -133,11 +133,11 @@ class InvitationAdmin(InvitationActions):
 
     @admin.display(description="Last sent", ordering="sent_at")
     def sent(self, invitation: Invitation) -> str:
-        return when(invitation.sent_at)
+        return when(invitation.sent_at, time=False)
 
     @admin.display(description="Expires", ordering="expires_at")
     def expires(self, invitation: Invitation) -> str:
-        return when(invitation.expires_at)
+        return when(invitation.expires_at, time=False)
 
     @admin.display(description="Link")
     def link(self, invitation: Invitation) -> str:

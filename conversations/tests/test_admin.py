@@ -250,6 +250,17 @@ class MessageTests(ConversationTestCase):
 
         assert self.queries(url) == few
 
+    def test_it_filters_by_failure(self):
+        url = admin_url("conversations.message", "changelist")
+        say(self.conversation, MessageRole.PARTNER, "", status="failed", failure="busy")
+
+        counts = {
+            value: self.client.get(url, {"failure": value}).context["cl"].result_count
+            for value in ("any", "busy", "key")
+        }
+
+        assert counts == {"any": 1, "busy": 1, "key": 0}
+
     def test_it_is_a_record(self):
         url = admin_url("conversations.message", "change", self.line.pk)
 

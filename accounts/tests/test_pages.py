@@ -84,6 +84,13 @@ def test_the_pages_that_take_a_code_are_ours(client, mailoutbox):
         assert "Send another code" in response.content.decode() or "reset" in url
 
 
+def test_too_many_tries_get_a_page_of_ours(client):
+    for _ in range(31):
+        response = client.post("/accounts/login/", {"login": "", "password": ""})
+    assert response.status_code == 429
+    check_page(response.content.decode())
+
+
 def test_an_error_stands_beside_its_field(client):
     html = client.post("/accounts/signup/", {"email": "nonsense"}).content.decode()
     assert 'aria-invalid="true"' in html

@@ -71,6 +71,13 @@ class DeskTests(DeskTestCase):
             with self.subTest(url):
                 self.page(url)
 
+    def test_every_list_sorts_and_counts_its_filters(self):
+        for model, model_admin in admin.site._registry.items():
+            url = admin_url(model._meta.label_lower, "changelist")
+            orders = ".".join(str(number) for number in range(len(model_admin.list_display) + 1))
+            with self.subTest(url):
+                self.page(url, _facets="True", o=orders)
+
     def test_get_changes_nothing(self):
         urls, before = self.every_page(), self.rows()
 

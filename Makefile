@@ -8,7 +8,8 @@ endif
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement
+# Twice quiet: notes of pip on its own configuration are not ours to show.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --requirement
 # The first Python that is new enough and can make a virtual environment.
 FIND_PYTHON = for python in "$$PYTHON" python3.13 python3.14 python3.12 python3 python; do \
 	[ -n "$$python" ] && "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' \

@@ -17,6 +17,6 @@ def find() -> str | None:
     places = (Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright")
     for place in places:
         for pattern in ("chromium-*/chrome-linux*/chrome", "chromium-*/**/MacOS/*"):
-            for path in sorted(place.glob(pattern), reverse=True):
-                return str(path)
+            if installed := sorted(place.glob(pattern)):
+                return str(installed[-1])
     return None

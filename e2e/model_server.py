@@ -241,9 +241,9 @@ class Handler(BaseHTTPRequestHandler):
             self.event("content_block_delta", index=0, delta=delta)
             record["chunks_sent"] = n + 1
         self.event("content_block_stop", index=0)
-        delta = {"stop_reason": does.get("stop_reason", "end_turn"), "stop_sequence": None}
+        end = {"stop_reason": does.get("stop_reason", "end_turn"), "stop_sequence": None}
         last = {} if usage is None else {"usage": usage}
-        self.event("message_delta", delta=delta, **last)
+        self.event("message_delta", delta=end, **last)
         self.event("message_stop")
         return self.finish_stream()
 

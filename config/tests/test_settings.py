@@ -75,6 +75,12 @@ def test_postgresql_gets_a_pool_and_no_persistent_connections(load):
     assert database["CONN_MAX_AGE"] == 0
 
 
+def test_a_name_that_is_empty_counts_as_unset(load):
+    found = load(DATABASE_URL="", REDIS_URL="", SITE_URL="", EMAIL_URL="", SECRET_KEY="")
+    assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert found["CHANNEL_LAYERS"] == {}
+
+
 def test_redis_serves_channels_and_cache(load):
     found = load(REDIS_URL="redis://127.0.0.1:6379/3")
     layer = found["CHANNEL_LAYERS"]["default"]

@@ -2,6 +2,8 @@
 
 PORT ?=
 ARGS ?=
+SECONDS ?=
+SEED ?=
 ifneq ($(PORT),)
 export PORT
 endif
@@ -16,12 +18,13 @@ FIND_PYTHON = for python in "$$PYTHON" python3.13 python3.14 python3.12 python3 
 	2>/dev/null && { echo "$$python"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format demo-link clean port
+.PHONY: help run test faults lint format demo-link clean port
 
 help:
 	@echo "make run        start Parley on http://localhost:8000 (PORT=9000 make run moves it)"
 	@echo "make demo-link  print a fresh invitation for the demo"
 	@echo "make test       run every test (ARGS='-k budget' picks some)"
+	@echo "make faults     break servers, Redis, PostgreSQL and the model while people talk (SECONDS=600 SEED=1)"
 	@echo "make lint       check style, types, templates and migrations"
 	@echo "make format     bring code and templates into shape"
 	@echo "make clean      remove the virtual environment and caches, but no data"
@@ -34,6 +37,10 @@ demo-link: $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest $(ARGS)
+
+# SECONDS of random faults, SEED to repeat them, ARGS to pick tests.
+faults: $(VENV)/dev.stamp
+	@SECONDS=$(SECONDS) SEED=$(SEED) $(BIN)/python -m pytest e2e/faults -m faults $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -10,6 +10,7 @@ from e2e import chromium
 from e2e.model_server import ModelServer
 
 IN_A_BROWSER = Path(__file__).parent / "e2e"
+WITHOUT_ONE = IN_A_BROWSER / "faults"
 WITHOUT_CHROMIUM = "no Chromium was found: install one, or name it in CHROMIUM"
 
 
@@ -18,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last (Playwright keeps an event loop running), or not at all."""
     there = chromium.find() is not None
     for item in items:
-        if item.path.is_relative_to(IN_A_BROWSER):
+        if item.path.is_relative_to(IN_A_BROWSER) and not item.path.is_relative_to(WITHOUT_ONE):
             item.add_marker(pytest.mark.e2e)
             if not there:
                 item.add_marker(pytest.mark.skip(reason=WITHOUT_CHROMIUM))

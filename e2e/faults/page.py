@@ -1,0 +1,343 @@
+"""A conversation page without a browser: the protocol as `static/js/` speaks it, on a real socket.
+
+It syncs on every connect, keeps what it sent in an outbox until that is answered, counts code
+points, fetches what is missing, acknowledges what it took, comes back to any server that
+lives, and keeps a record of all it was told.
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+FIRST_DELAY, LONGEST_DELAY = 0.4, 15.0
+CONNECT_WITHIN = 10.0
+ANSWER_WITHIN = 8.0
+LOOK_AGAIN_AFTER = 15.0
+ACK_AFTER = 0.3
+ACK_FRAMES = 100
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn as the page shows it; `text` is what stands in its bubble."""
+
+    message: int
+    role: str
+    kind: str
+    status: str
+    client_id: str | None
+    text: str
+    # What came as chunks while it streamed, and whether all of the reply did.
+    grown: str = ""
+    asked: int = -1
+    can_retry: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the learner sent and the server has not answered yet."""
+
+    id: str
+    type: str
+    text: str
+    at: float = field(default_factory=time.monotonic)
+
+
+def shown(html: str) -> str:
+    """The text of a turn's bubble; these tests write no Markdown and no line breaks."""
+    found = re.search(r"data-text>(.*?)</div>", html, re.DOTALL)
+    assert found, html
+    return unescape(re.sub(r"<[^>]*>", "", found[1]))
+
+
+class Page:
+    """One page on one conversation, for as long as its `run` is not cancelled."""
+
+    def __init__(
+        self,
+        conversation: int,
+        cookie: str,
+        ports: Callable[[], Sequence[int]],
+        rng: random.Random | None = None,
+        acknowledges: bool = True,
+    ) -> None:
+        self.conversation = conversation
+        self.cookie = cookie
+        self.ports = ports
+        self.rng = rng or random.Random()
+        self.acknowledges = acknowledges
+        self.turns: dict[int, Turn] = {}
+        self.newest = 0
+        self.state: dict[str, Any] = {}
+        self.outbox: dict[str, Entry] = {}
+        self.accepted: dict[str, int | None] = {}
+        self.refused: list[tuple[str | None, str]] = []
+        self.withdrawn: dict[str, str] = {}  # client id → code of its refusal
+        self.errors: list[str] = []
+        self.closes: list[int | None] = []
+        self.problems: list[str] = []
+        self.sent: dict[str, str] = {}  # client id → text
+        self.in_step = False
+        self.port = 0
+        self.resyncs = 0
+        self.frames = 0
+        self.chunk_times: list[float] = []
+        # Seconds from each loss of the line until the page was in step again.
+        self.gaps: list[float] = []
+        self._lost_at: float | None = time.monotonic()
+        self._first = True
+        self._socket: ClientConnection | None = None
+        self._tries = 0
+        self._unacknowledged = 0
+        self._task: asyncio.Task[None] | None = None
+
+    # --- The line ---
+
+    def open(self) -> "Page":
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        return self
+
+    async def close(self) -> None:
+        """Leave, as by closing the tab."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled() and (error := self._task.exception()):
+                raise error
+
+    def cut(self) -> None:
+        """Lose the line without a word, as on a train."""
+        if self._socket is not None and self._socket.transport is not None:
+            self._socket.transport.abort()
+
+    async def _run(self) -> None:
+        while True:
+            ports = list(self.ports())
+            self.rng.shuffle(ports)
+            for port in ports:
+                try:
+                    await self._visit(port)
+                except (OSError, TimeoutError, websockets.InvalidHandshake):
+                    continue  # as a balancer would, the next one
+                else:
+                    break
+            longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._tries)
+            self._tries += 1
+            await asyncio.sleep(longest * self.rng.uniform(0.5, 1))
+
+    async def _visit(self, port: int) -> None:
+        origin = f"http://localhost:{port}"
+        socket = await connect(
+            f"ws://127.0.0.1:{port}/ws/conversations/{self.conversation}/",
+            additional_headers={"Cookie": self.cookie, "Host": f"localhost:{port}"},
+            origin=websockets.Origin(origin),
+            open_timeout=CONNECT_WITHIN,
+            close_timeout=0.5,
+            ping_interval=None,
+            max_size=None,
+            compression=None,
+        )
+        minder = asyncio.get_running_loop().create_task(self._mind(socket))
+        try:
+            self._socket, self.port = socket, port
+            self._unacknowledged = self.frames = 0
+            await self._sync()
+            async for text in socket:
+                assert isinstance(text, str)
+                self.frames += 1
+                self._unacknowledged += 1
+                await self._received(json.loads(text))
+                if self._unacknowledged >= ACK_FRAMES:
+                    await self._acknowledge()
+        except websockets.ConnectionClosed:
+            pass
+        finally:
+            minder.cancel()
+            self.in_step = False
+            self.closes.append(socket.close_code)
+            if self._lost_at is None:
+                self._lost_at = time.monotonic()
+            self._socket = None
+            if socket.transport is not None:
+                socket.transport.abort()
+
+    async def _mind(self, socket: ClientConnection) -> None:
+        """The page's timers."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(ACK_AFTER)
+            await self._acknowledge()
+            now = time.monotonic()
+            if any(now - entry.at > ANSWER_WITHIN for entry in self.outbox.values()):
+                # What was sent is not answered: the line seems dead.
+                self.cut()
+                return
+            if now - looked > LOOK_AGAIN_AFTER:
+                looked = now
+                if self.streaming or self.state.get("partner") or self.state.get("coach"):
+                    await self._sync()
+
+    async def send(self, **frame: Any) -> bool:
+        """Send now; False where there is no line."""
+        if self._socket is None:
+            return False
+        try:
+            await self._socket.send(json.dumps(frame))
+        except websockets.ConnectionClosed:
+            return False
+        return True
+
+    async def _acknowledge(self) -> None:
+        if self.acknowledges and self._unacknowledged:
+            self._unacknowledged = 0
+            await self.send(type="ack", frames=self.frames)
+
+    async def _sync(self) -> None:
+        held = {str(turn.message): len(turn.grown) for turn in self.streaming}
+        await self.send(type="sync", newest=self.newest, streaming=held)
+
+    # --- What the learner does ---
+
+    async def say(self, text: str, kind: str = "send", client_id: str | None = None) -> str:
+        """Send a turn, or ask the coach (`kind="ask"`); it is sent until it is answered."""
+        entry = Entry(client_id or str(uuid.uuid4()), kind, text)
+        self.outbox[entry.id] = entry
+        self.sent[entry.id] = text
+        if self.in_step:
+            await self._transmit(entry)
+        return entry.id
+
+    async def stop(self, message: int) -> None:
+        await self.send(type="stop", message=message)
+
+    async def retry(self, message: int) -> str:
+        client_id = str(uuid.uuid4())
+        await self.send(type="retry", id=client_id, message=message)
+        return client_id
+
+    async def _transmit(self, entry: Entry) -> None:
+        entry.at = time.monotonic()
+        await self.send(type=entry.type, id=entry.id, text=entry.text)
+
+    # --- What it is told ---
+
+    @property
+    def streaming(self) -> list[Turn]:
+        return [turn for turn in self.turns.values() if turn.status == "streaming"]
+
+    def mine(self, client_id: str) -> Turn | None:
+        """The learner's turn that was sent under this id, if it is on the page."""
+        return next((turn for turn in self.turns.values() if turn.client_id == client_id), None)
+
+    @property
+    def last_reply(self) -> Turn | None:
+        replies = [turn for turn in self.turns.values() if turn.role == "partner"]
+        return max(replies, key=lambda turn: turn.message, default=None)
+
+    async def _received(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "turn":
+                self._place(frame)
+            case "chunk":
+                await self._chunk(frame)
+            case "accepted":
+                self._accept(frame["id"], frame["message"])
+            case "refused":
+                self._refuse(frame["id"], frame["code"])
+            case "error":
+                self.errors.append(frame["code"])
+            case "state":
+                self.state = frame
+            case "synced":
+                await self._synced()
+            case "resync":
+                self.resyncs += 1
+                await self._sync()
+            case "notice":
+                pass
+            case other:
+                self.problems.append(f"a frame of type {other}")
+
+    async def _synced(self) -> None:
+        self._tries = 0
+        self.in_step = True
+        if self._lost_at is not None:
+            if not self._first:
+                self.gaps.append(time.monotonic() - self._lost_at)
+            self._first = False
+            self._lost_at = None
+        for entry in list(self.outbox.values()):
+            await self._transmit(entry)
+
+    def _accept(self, client_id: str, message: int | None) -> None:
+        before = self.accepted.get(client_id, message)
+        if None not in (before, message) and before != message:
+            self.problems.append(f"{client_id} was accepted as {before} and as {message}")
+        self.accepted[client_id] = message
+        self.outbox.pop(client_id, None)
+
+    def _refuse(self, client_id: str | None, code: str) -> None:
+        self.refused.append((client_id, code))
+        if client_id is None:
+            return
+        if client_id in self.accepted and client_id in self.sent:
+            self.problems.append(f"{client_id} was refused ({code}) after it was accepted")
+        if self.outbox.pop(client_id, None):
+            self.withdrawn[client_id] = code
+
+    def _place(self, frame: dict[str, Any]) -> None:
+        self.newest = max(self.newest, frame["message"])
+        old = self.turns.get(frame["message"])
+        if frame["client_id"] in self.outbox:
+            self._accept(frame["client_id"], frame["message"])
+        if old is not None and frame["status"] == "streaming":
+            return
+        text = shown(frame["html"])
+        turn = Turn(
+            frame["message"],
+            frame["role"],
+            frame["kind"],
+            frame["status"],
+            frame["client_id"],
+            text,
+            grown=old.grown if old else (text if frame["status"] == "streaming" else ""),
+            can_retry="data-retry" in frame["html"],
+        )
+        if old is not None and old.status != "streaming":
+            if (old.status, old.text) != (turn.status, turn.text):
+                self.problems.append(
+                    f"message {old.message} was {old.status}, then {turn.status}, or changed"
+                )
+            turn.grown = old.grown
+        self.turns[turn.message] = turn
+
+    async def _chunk(self, frame: dict[str, Any]) -> None:
+        turn = self.turns.get(frame["message"])
+        if turn is None:
+            await self._sync()
+            return
+        if turn.status != "streaming":
+            return
+        have = len(turn.grown)
+        if frame["index"] > have:
+            if turn.asked != have:
+                turn.asked = have
+                await self.send(type="fetch", message=turn.message, index=have)
+            return
+        if turn.role == "partner":
+            self.chunk_times.append(time.monotonic())
+        overlap = frame["text"][: have - frame["index"]]
+        if not turn.grown[frame["index"] :].startswith(overlap):
+            self.problems.append(f"message {turn.message} came with two texts at {frame['index']}")
+        turn.grown += frame["text"][have - frame["index"] :]
+        turn.text = turn.grown

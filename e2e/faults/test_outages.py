@@ -1,0 +1,138 @@
+"""Redis or PostgreSQL away for a while, and queries that take their time."""
+
+import asyncio
+import itertools
+import random
+import threading
+
+import pytest
+
+from e2e.faults.machines import PostgreSQL, wait_until
+from e2e.faults.test_crashes import speaking
+from e2e.faults.world import World
+
+AWAY = 5.0
+# Longer than an outage, so that it begins and ends in mid-stream.
+LONG = {"text": " ".join(f"word{n}" for n in range(200)), "delay": 0.05}
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+async def test_the_text_is_whole_though_redis_was_away(
+    services: World, rng: random.Random, how: str
+) -> None:
+    services.provider.script("partner", **LONG)
+    room = services.room()
+    pages = [services.page(room, server) for server in services.servers * 3]
+    await services.pages_in_step(pages)
+    await pages[0].say(room.text(rng))
+    for page in pages:
+        await speaking(page)
+    assert services.redis
+    if how == "killed":
+        services.redis.kill()
+    else:
+        services.redis.pause()
+    await asyncio.sleep(AWAY)
+    await services.restore(services.redis)
+    await wait_until(
+        lambda: all(p.last_reply and p.last_reply.text == LONG["text"] for p in pages),
+        "a page lacks text without a reload",
+        30,
+    )
+    assert all(len(page.closes) == 0 for page in pages)
+    await services.settle()
+
+
+async def test_other_processes_hear_of_chunks_again_once_redis_is_back(
+    services: World, rng: random.Random
+) -> None:
+    first, second = services.servers
+    room = services.room()
+    writer, reader = services.page(room, first), services.page(room, second)
+    await services.pages_in_step([writer, reader])
+    assert services.redis
+    services.redis.kill()
+    await asyncio.sleep(1)
+    await services.restore(services.redis)
+    await asyncio.sleep(3)
+    services.provider.script("partner", **LONG)
+    await writer.say(room.text(rng))
+    await speaking(reader, 100)
+    await services.settle()
+
+
+async def test_the_text_is_whole_though_the_database_was_away(
+    services: World, rng: random.Random
+) -> None:
+    services.provider.script("partner", **LONG)
+    rooms = services.rooms(2)
+    pages = [services.page(rooms[0], server) for server in services.servers * 2]
+    others = [services.page(rooms[1], server) for server in services.servers]
+    await services.pages_in_step([*pages, *others])
+    await pages[0].say(rooms[0].text(rng))
+    for page in pages:
+        await speaking(page)
+    assert services.postgresql
+    services.postgresql.crash()
+    refused = [await page.say(rooms[1].text(rng)) for page in others]
+    await asyncio.sleep(AWAY)
+    await services.restore(services.postgresql)
+    await wait_until(
+        lambda: all(p.last_reply and p.last_reply.text == LONG["text"] for p in pages),
+        "a page lacks text without a reload",
+        40,
+    )
+    await services.quiet()
+    for page, client_id in zip(others, refused, strict=True):
+        # The page was told within the outage, or its outbox sent it again afterwards.
+        answered = page.withdrawn.get(client_id) in ("unavailable", "busy")
+        assert answered or client_id in page.accepted
+    await services.settle()
+
+
+async def test_a_row_that_is_locked_holds_up_no_other_conversation(
+    services: World, rng: random.Random
+) -> None:
+    services.provider.script("partner", default=True, **LONG)
+    first = services.servers[0]
+    rooms = services.rooms(6)
+    pages = [services.page(room, first) for room in rooms]
+    await services.pages_in_step(pages)
+    streaming, stuck = pages[0], pages[1:]
+    await streaming.say(rooms[0].text(rng))
+    await speaking(streaming)
+    assert isinstance(services.postgresql, PostgreSQL)
+    before = widest(streaming.chunk_times[-20:])
+    locked, free = threading.Event(), threading.Event()
+    ids = ", ".join(str(room.conversation) for room in rooms[1:])
+    thread = threading.Thread(target=hold, args=(services.postgresql.url, ids, locked, free))
+    thread.start()
+    try:
+        await asyncio.to_thread(locked.wait, 10)
+        begin = len(streaming.chunk_times)
+        for page, room in zip(stuck, rooms[1:], strict=True):
+            await page.say(room.text(rng))
+        await asyncio.sleep(3)
+        pause = widest(streaming.chunk_times[begin:])
+    finally:
+        free.set()
+        thread.join()
+    assert len(streaming.chunk_times) > begin + 20
+    assert pause < max(0.25, 4 * before), f"a stream paused for {pause * 1000:.0f} ms"
+    await services.settle()
+
+
+def widest(times: list[float]) -> float:
+    return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
+
+
+def hold(url: str, ids: str, locked: threading.Event, free: threading.Event) -> None:
+    """Keep rows of conversations locked, as a slow transaction would."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            f"SELECT id FROM conversations_conversationsession WHERE id IN ({ids}) FOR UPDATE"
+        )
+        locked.set()
+        free.wait(30)

@@ -41,6 +41,8 @@ if not SECRET_KEY:
     SECRET_KEY = local_secret_key()
 
 # Where `manage.py serve` listens.
+# Server processes of `manage.py serve`; more than one needs PostgreSQL and Redis.
+PROCESSES = env.int("PROCESSES", default=1)
 HOST = env.str("HOST", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("SITE_URL", default="") or f"http://localhost:{PORT}"
@@ -122,7 +124,8 @@ def database() -> dict[str, object]:
     in "database is locked". PostgreSQL: psycopg's pool, since connections cannot persist
     under ASGI.
     """
-    config = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'parley.sqlite3'}")
+    url = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'parley.sqlite3'}"
+    config = env.db_url_config(url)
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -345,3 +348,8 @@ LOGGING = {
     },
 }
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    # Only here: the import takes a tenth of a second.
+    from config import reports
+
+    reports.start(SENTRY_DSN)

@@ -1,6 +1,5 @@
-"""`manage.py serve`: from an empty folder to a server that answers, in one process."""
+"""`manage.py serve`: from an empty folder to a server that answers."""
 
-import asyncio
 import hashlib
 import io
 import sys
@@ -8,15 +7,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from channels.routing import get_default_application
-from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from config import server
+from config.checks import several_processes
 from config.ports import is_taken, taken_message
 from conversations.context import on_stage
 from invitations import demo
@@ -28,10 +27,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.HOST)
         parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--processes", type=int, default=settings.PROCESSES)
+        parser.add_argument("--socket", type=int, help="An inherited socket to serve from.")
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        if options["socket"] is not None:
+            # One of several: the process that started it has prepared everything.
+            server.serve(get_default_application(), server.endpoint_of_socket(options["socket"]))
+            return
         if is_taken(host, port):
             raise CommandError(taken_message(port))
+        processes = options["processes"]
+        if problems := several_processes(processes):
+            raise CommandError(" ".join(problems))
         self.say("Database", self.migrate())
         access = self.content()
         self.say("Content", "demo ready" if access else "scenario library loaded")
@@ -44,14 +52,11 @@ class Command(BaseCommand):
                 self.stdout.write(str(access))
             self.stdout.flush()
 
+        if processes > 1:
+            connections.close_all()
+            server.serve_from_several(host, port, processes, ready)
         # Imported only now: the middleware lists the static files when it is made.
-        server = GracefulServer(
-            application=get_default_application(),
-            endpoints=build_endpoint_description_strings(host=host, port=port),
-            ready_callable=ready,
-        )
-        server.run()
-        if server.abort_start:
+        elif not server.serve(get_default_application(), server.endpoints_for(host, port), ready):
             raise CommandError(taken_message(port))
 
     def say(self, part: str, state: str) -> None:
@@ -84,18 +89,6 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         stamp.write_text(digest)
         return "collected"
-
-
-class GracefulServer(Server):  # type: ignore[misc]
-    """daphne, which on SIGTERM also minds connections that have no application yet."""
-
-    def kill_all_applications(self) -> Any:
-        done: asyncio.Future[None] = asyncio.get_event_loop().create_future()
-        done.set_result(None)
-        for details in self.connections.values():
-            # Idle or just accepted: daphne would raise a KeyError and end none of the others.
-            details.setdefault("application_instance", done)
-        return super().kill_all_applications()
 
 
 def speaks() -> str:

@@ -13,7 +13,7 @@ from conversations import catchup, frames, turns
 from conversations.database import in_thread
 from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
 from conversations.lanes import Step
-from conversations.live import hub
+from conversations.live import RESYNC, hub
 from conversations.models import ConversationSession
 from conversations.outgoing import Outgoing
 from conversations.replies import runner
@@ -73,6 +73,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             self.answer(frames.refused(frame.get("id"), refusal.code, refusal.words))
         except (DatabaseError, TimeoutError, ConversationSession.DoesNotExist) as error:
             logger.warning("A frame was not carried out: %s", type(error).__name__)
+            if frame.get("type") in ("sync", "fetch") and self.outgoing is not None:
+                # Nothing that a person asked for: let the page ask again in a moment.
+                asyncio.get_running_loop().call_later(1, self.outgoing.deliver, RESYNC)
+                return
             words = "That did not work just now. Try again."
             self.answer(frames.refused(frame.get("id"), "unavailable", words))
 

@@ -7,6 +7,9 @@ const CONNECT_WITHIN = 10_000;
 const FINAL = { 4401: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
 const BANNER_AFTER = 800;
+// The server sends only so far ahead of what the page says it has taken in.
+const ACKNOWLEDGE_EVERY = 50;
+const ACKNOWLEDGE_AFTER = 500;
 
 export class Connection {
   #socket = null;
@@ -14,6 +17,8 @@ export class Connection {
   #timer = 0;
   #over = false;
   #later = [];
+  #taken = 0;
+  #told = 0;
 
   constructor(path, { opened, received, changed }) {
     this.url = new URL(path, location.href);
@@ -59,6 +64,7 @@ export class Connection {
     clearTimeout(this.#timer);
     const socket = new WebSocket(this.url);
     this.#socket = socket;
+    this.#taken = this.#told = 0;
     this.#timer = setTimeout(() => this.#lose(), CONNECT_WITHIN);
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
@@ -67,11 +73,20 @@ export class Connection {
       this.opened();
     });
     socket.addEventListener("message", (event) => {
-      if (socket === this.#socket) this.received(JSON.parse(event.data));
+      if (socket !== this.#socket) return;
+      this.received(JSON.parse(event.data));
+      if (++this.#taken - this.#told >= ACKNOWLEDGE_EVERY) this.#acknowledge();
+      else if (this.#taken - this.#told === 1) setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_AFTER);
     });
     socket.addEventListener("close", (event) => {
       if (socket === this.#socket) this.#lose(event.code);
     });
+  }
+
+  #acknowledge() {
+    if (this.#taken > this.#told && this.send({ type: "ack", frames: this.#taken })) {
+      this.#told = this.#taken;
+    }
   }
 
   #lose(code) {

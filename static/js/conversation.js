@@ -7,7 +7,7 @@ import { Outbox, newId } from "./outbox.js";
 import { Panes, follow } from "./panes.js";
 import { Turns } from "./turns.js";
 
-const LOOK_AGAIN_AFTER = 15_000;
+const LOOK_AGAIN_AFTER = 5_000;
 const MEANT_FOR_THE_COACH_AFTER = 500;
 const find = (name) => document.querySelector(`[data-${name}]`);
 const data = JSON.parse(document.getElementById("page-data").textContent);
@@ -69,6 +69,7 @@ function received(frame) {
     error: ({ text }) => composers.send?.tell(text),
     notice: noticeCame,
     state: stateCame,
+    resync: sync,
     synced() {
       connection.inStep();
       outbox.resend();

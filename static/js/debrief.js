@@ -22,6 +22,7 @@ function sync() {
 function received(frame) {
   if (frame.type === "chunk") turns.chunk(frame);
   if (frame.type === "synced") connection.inStep();
+  if (frame.type === "resync") sync();
   if (frame.type !== "turn" || frame.pane !== "debrief") return;
   turns.place(frame);
   if (frame.status !== "streaming") showWhole();

@@ -24,7 +24,7 @@ PAUSE: Final = 1.0
 GRACE: Final = 5.0
 
 
-class GracefulServer(Server):  # type: ignore[misc]
+class GracefulServer(Server):
     """daphne, which takes over lost replies at its start and drains before it ends."""
 
     def run(self) -> None:

@@ -11,7 +11,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from conversations import frames, leases, turns
 from conversations.lanes import Step
-from conversations.models import ConversationSession, Kind, Message, MessageRole
+from conversations.models import (
+    ConversationSession,
+    Kind,
+    Message,
+    MessageQuerySet,
+    MessageRole,
+)
 from conversations.replies import runner
 from conversations.starting import means, start, waiting
 from conversations.transcript import as_text, entries, sections
@@ -20,6 +26,8 @@ from invitations.claims import held_invitations
 from scenarios.models import Scenario
 
 RECENT = 5
+# Turns of a pane that the page comes with; a link brings the earlier ones.
+LATEST = 60
 
 
 def _visible(request: HttpRequest) -> Any:
@@ -153,33 +161,45 @@ def _message_id(request: HttpRequest) -> int:
 
 def _page(request: HttpRequest, pk: int, *, error: str, draft: str) -> HttpResponse:
     conversation = get_object_or_404(_visible(request).select_related("invitation"), pk=pk)
-    messages = _messages(conversation)
-    running = {message.role: message for message in messages if message.is_streaming}
+    most = None if "all" in request.GET else LATEST
+    said, earlier_said = _latest(conversation, conversation.messages.conversation(), most)
+    notes, earlier_notes = _latest(conversation, conversation.messages.coaching(), most)
+    running = {message.role: message for message in said + notes if message.is_streaming}
     return render(
         request,
         "conversations/conversation.html",
         {
             "conversation": conversation,
-            "turns": [m for m in messages if m.pane == "conversation"],
-            "notes": [m for m in messages if m.pane == "coach"],
+            "turns": said,
+            "notes": notes,
+            "earlier": earlier_said or earlier_notes,
             "partner_reply": running.get(MessageRole.PARTNER),
             "coach_reply": running.get(MessageRole.COACH),
             "budget": frames.conversation_budget(conversation),
             "client_id": uuid4(),
             "error": error,
             "draft": draft,
-            "page_data": _page_data(conversation, messages),
+            "page_data": _page_data(conversation, said + notes),
         },
         status=409 if error else 200,
     )
 
 
-def _messages(conversation: ConversationSession) -> list[Message]:
-    """All messages by id, each knowing its conversation without another query."""
-    messages = list(conversation.messages.all())
-    for message in messages:
+def _latest(
+    conversation: ConversationSession, messages: MessageQuerySet, most: int | None
+) -> tuple[list[Message], bool]:
+    """The newest `most` messages (None: all), oldest first, and whether there are earlier ones.
+
+    Each knows its conversation without another query.
+    """
+    newest = list(messages.order_by("-pk")[: most and most + 1])
+    for message in newest:
         message.session = conversation
-    return messages
+    return newest[:most][::-1], len(newest) > len(newest[:most])
+
+
+def _messages(conversation: ConversationSession) -> list[Message]:
+    return _latest(conversation, conversation.messages.all(), None)[0]
 
 
 def _page_data(conversation: ConversationSession, messages: list[Message]) -> dict[str, Any]:

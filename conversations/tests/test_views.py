@@ -6,7 +6,7 @@ import pytest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from conversations import turns
+from conversations import turns, views
 from conversations.models import ConversationSession, Kind, Message, MessageStatus
 from conversations.replies import runner
 
@@ -218,3 +218,24 @@ def test_a_conversation_keeps_its_snapshot(conversation, scenario):
     scenario.save()
     conversation.refresh_from_db()
     assert conversation.partner_system_prompt.startswith("SECRET-PARTNER")
+
+
+def test_a_long_conversation_comes_with_its_latest_turns_and_a_way_to_the_rest(
+    guest, conversation, say
+):
+    for number in range(views.LATEST):
+        say("partner", "Hi.", parent=say("user", f"Line {number:03}."))
+    html = guest.get(conversation.get_absolute_url()).content.decode()
+    assert f"Line {views.LATEST - 1:03}." in html
+    assert "Line 000." not in html
+    assert "Show the whole conversation" in html
+    html = guest.get(conversation.get_absolute_url() + "?all=1").content.decode()
+    assert "Line 000." in html
+    assert "Show the whole conversation" not in html
+
+
+def test_a_short_conversation_offers_nothing_earlier(guest, conversation, say):
+    for _ in range(views.LATEST // 2):
+        say("partner", "Hi.", parent=say("user", "Hello"))
+    html = guest.get(conversation.get_absolute_url()).content.decode()
+    assert "Show the whole conversation" not in html

@@ -35,7 +35,8 @@ export function follow(scroller) {
   const sizes = new ResizeObserver(grown);
   sizes.observe(scroller);
   sizes.observe(scroller.firstElementChild);
-  toEnd();
+  // Who asked for the earlier turns reads on from where they were.
+  if (!location.hash.startsWith("#turn-")) toEnd();
   return { toEnd };
 }
 

@@ -146,15 +146,28 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="")
 # Two sites that share a Redis need different ones: a site's channels know no database number.
 REDIS_PREFIX = env.str("REDIS_PREFIX", default="") or "parley"
+# "pubsub" has no capacity to overflow and one connection for all sockets of a process; "core"
+# keeps messages in Redis lists, for a Redis without pub/sub.
+CHANNEL_LAYER = env.str("CHANNEL_LAYER", default="") or "pubsub"
+LAYERS: dict[str, dict[str, object]] = {
+    "pubsub": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
+    },
+    "core": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # redis-py stops at 100 connections by default.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "max_connections": 1000}],
+            "prefix": REDIS_PREFIX,
+            "capacity": 5000,
+        },
+    },
+}
+if CHANNEL_LAYER not in LAYERS:
+    raise ImproperlyConfigured("CHANNEL_LAYER must be pubsub or core.")
 if REDIS_URL:
-    # Pub/sub rather than the core layer: no capacity to overflow, one connection for all
-    # sockets of a process.
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
-        }
-    }
+    CHANNEL_LAYERS = {"default": LAYERS[CHANNEL_LAYER]}
     CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",

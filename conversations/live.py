@@ -46,6 +46,7 @@ class Hub:
     def __init__(self) -> None:
         self._listeners: defaultdict[int, set[Listener]] = defaultdict(set)
         self._stop_handlers: set[StopHandler] = set()
+        self._process = PROCESS
         self._layer = get_channel_layer()
         self._channel: str | None = None
         self._opening = asyncio.Lock()
@@ -103,7 +104,7 @@ class Hub:
     def _forward(self, conversation: int, body: dict[str, Any]) -> None:
         if self._layer is None:
             return
-        event = {"type": "live", "from": PROCESS, "conversation": conversation, **body}
+        event = {"type": "live", "from": self._process, "conversation": conversation, **body}
         self._outgoing.append((_group(conversation), event))
         if len(self._outgoing) == 1:
             self._spawn(self._send_waiting())
@@ -143,7 +144,7 @@ class Hub:
                 continue
             if "pulse" in event:
                 self._heard_at = time.monotonic()
-            elif event["from"] != PROCESS:
+            elif event["from"] != self._process:
                 if "stop" in event:
                     self._stop(event["stop"])
                 else:

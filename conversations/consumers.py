@@ -10,6 +10,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
 from conversations import catchup, frames, turns
+from conversations.audit import Pass, auditor
 from conversations.database import in_thread
 from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
 from conversations.lanes import Step
@@ -41,6 +42,8 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         await self.accept()
         self.outgoing = Outgoing(self.send, self.close)
         hub().listen(self.pk, self.outgoing)
+        user = self.scope["user"]
+        auditor().admit(self.outgoing, Pass(self.pk, self.scope["session"].session_key, user.pk))
         runner().watch()
 
     def is_visible(self) -> bool:
@@ -52,6 +55,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:
             hub().leave(self.pk, self.outgoing)
+            auditor().dismiss(self.outgoing)
             self.outgoing.end()
 
     def answer(self, frame: frames.Frame) -> None:

@@ -122,6 +122,18 @@ class ConversationSession(models.Model):
             **{field: getattr(scenario, field) for field in cls.SNAPSHOT},
         )
 
+    def is_visible_to(self, user_id: str | None, invitation_ids: "Collection[str]") -> bool:
+        """What `ConversationQuerySet.visible_to` asks the database, of a row at hand."""
+        if self.user_id is not None:
+            return self.user_id == user_id
+        invitation = self.invitation
+        return (
+            invitation is not None
+            and invitation.pk in invitation_ids
+            and invitation.linked_user_id is None
+            and invitation.is_open
+        )
+
     @property
     def is_active(self) -> bool:
         return self.status == SessionStatus.ACTIVE

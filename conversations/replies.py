@@ -6,7 +6,6 @@ published on the way only makes it quick.
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 from collections.abc import Iterable
 from contextvars import Context
@@ -77,9 +76,7 @@ class Runner:
             run = Run(reply.pk, reply.session_id, leaving=self._closed, stopping=self._closed)
             self._runs[reply.pk] = run
             # An empty context: a request's own names its database thread, which ends with it.
-            task = asyncio.get_running_loop().create_task(
-                self._live(run), context=contextvars.Context()
-            )
+            task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -4,7 +4,8 @@
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
 const CONNECT_WITHIN = 10_000;
-const FINAL = { 4401: "signed-out", 4404: "gone" };
+const SIGNED_OUT = 4401;
+const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
 const BANNER_AFTER = 800;
 // The server sends only so far ahead of what the page says it has taken in.
@@ -89,12 +90,22 @@ export class Connection {
     }
   }
 
+  /** The session ended, or only its key is new: then the page still opens, and the line too. */
+  async #signedOut() {
+    const page = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+    if (page?.ok) return this.#open();
+    this.#over = page !== null;
+    this.changed(this.#over ? FINAL[SIGNED_OUT] : "lost");
+    if (!this.#over) this.#timer = setTimeout(() => this.#open(), LONGEST_DELAY);
+  }
+
   #lose(code) {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
     if (this.#over) return;
+    if (code === SIGNED_OUT) return this.#signedOut();
     this.#over = code in FINAL;
     this.changed(FINAL[code] ?? "lost");
     if (this.#over) return;

@@ -1,0 +1,149 @@
+"""Sockets close when what let them in is gone."""
+
+import asyncio
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings as django_settings
+from django.test import Client
+from django.utils import timezone
+
+from config.asgi import application
+from conversations.audit import GONE, SIGNED_OUT, Pass, expired
+from conversations.models import ConversationSession
+
+
+@pytest.fixture
+def guest(invitation):
+    """A browser that claimed the invitation."""
+    client = Client()
+    session = client.session
+    session["invitations"] = [invitation.pk]
+    session.save()
+    return client
+
+
+@pytest.fixture
+def member(owner):
+    client = Client()
+    client.force_login(owner, backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    return client
+
+
+@pytest.fixture
+def guest_pass(guest, conversation):
+    return Pass(conversation.pk, guest.session.session_key, None)
+
+
+@pytest.fixture
+def own_pass(member, owner, scenario):
+    own = ConversationSession.begin(scenario, user=owner, invitation=None)
+    return Pass(own.pk, member.session.session_key, owner.pk)
+
+
+def test_those_who_may_stay_may_stay(guest_pass, own_pass):
+    assert expired([guest_pass, own_pass]) == {}
+
+
+def test_signing_out_ends_it(own_pass, member):
+    member.logout()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+def test_a_new_password_ends_it(own_pass, owner):
+    owner.set_password("something new and long")
+    owner.save()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+def test_a_deactivated_person_is_out(own_pass, owner):
+    owner.is_active = False
+    owner.save()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+def test_a_deleted_person_is_out(own_pass, owner):
+    owner.delete()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+@pytest.mark.parametrize("change", ["revoke", "expire", "link", "delete"])
+def test_an_invitation_that_is_gone_takes_its_guests_with_it(guest_pass, invitation, owner, change):
+    if change == "revoke":
+        invitation.revoke()
+    elif change == "expire":
+        invitation.expires_at = timezone.now() - timedelta(seconds=1)
+        invitation.save()
+    elif change == "link":
+        invitation.claim(owner)
+    else:
+        invitation.delete()
+    assert expired([guest_pass]) == {guest_pass: GONE}
+
+
+def test_a_session_of_somebody_else_is_no_pass(own_pass, guest):
+    foreign = Pass(own_pass.conversation, guest.session.session_key, own_pass.user_id)
+    assert expired([foreign]) == {foreign: SIGNED_OUT}
+
+
+def test_an_expired_session_is_no_pass(guest_pass):
+    engine = import_module(django_settings.SESSION_ENGINE)
+    engine.SessionStore(guest_pass.session_key).delete()
+    assert expired([guest_pass]) == {guest_pass: SIGNED_OUT}
+
+
+def test_many_sockets_take_as_many_queries_as_one(
+    guest_pass, own_pass, scenario, owner, django_assert_num_queries
+):
+    more = [
+        Pass(
+            ConversationSession.begin(scenario, user=owner, invitation=None).pk,
+            own_pass.session_key,
+            owner.pk,
+        )
+        for _ in range(20)
+    ]
+    with django_assert_num_queries(3):
+        assert expired([guest_pass, own_pass, *more]) == {}
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("revoked", [False, True])
+@pytest.mark.parametrize("days", [-1, 1])
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_the_rule_at_hand_is_the_rule_in_the_database(
+    conversation, invitation, owner, stranger, linked, revoked, days, holds, own
+):
+    invitation.linked_user = owner if linked else None
+    invitation.revoked_at = timezone.now() if revoked else None
+    invitation.expires_at = timezone.now() + timedelta(days=days)
+    invitation.save()
+    if own:
+        conversation.user = owner
+        conversation.save()
+    held = [invitation.pk] if holds else []
+    row = ConversationSession.objects.get(pk=conversation.pk)
+    for user in (owner, stranger):
+        found = ConversationSession.objects.visible_to(user, held).filter(pk=row.pk).exists()
+        assert row.is_visible_to(user.pk, held) == found
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_socket_of_a_revoked_invitation_closes_within_two_seconds(
+    guest, invitation, conversation
+):
+    cookie = f"sessionid={guest.cookies['sessionid'].value}"
+    socket = WebsocketCommunicator(
+        application,
+        f"/ws/conversations/{conversation.pk}/",
+        headers=[(b"cookie", cookie.encode()), (b"origin", b"http://localhost:8000")],
+    )
+    assert (await socket.connect())[0]
+    await sync_to_async(invitation.revoke)()
+    async with asyncio.timeout(2):
+        assert await socket.receive_output(2) == {"type": "websocket.close", "code": GONE}
+    await socket.disconnect()

@@ -216,6 +216,7 @@ class World:
             return (
                 all(page.in_step and not page.outbox and not page.streaming for page in self.pages)
                 and not self.running()
+                and self._shown()
             )
 
         deadline = time.monotonic() + seconds
@@ -224,6 +225,17 @@ class World:
         while calm < 4 and time.monotonic() < deadline:
             calm = calm + 1 if is_quiet() else 0
             await asyncio.sleep(0.25)
+
+    def _shown(self) -> bool:
+        """Whether the pages show as many turns as the database holds."""
+        ids = ", ".join(str(page.conversation) for page in self.pages) or "0"
+        counts = dict(
+            self.database.rows(
+                "SELECT session_id, count(*) FROM conversations_message"
+                f" WHERE session_id IN ({ids}) GROUP BY session_id"
+            )
+        )
+        return all(len(page.turns) == counts.get(page.conversation, 0) for page in self.pages)
 
     def audit(self) -> Auditor:
         """Count everything that the open pages' conversations have come to."""

@@ -105,6 +105,12 @@ class Runner:
             hub().request_stop(conversation, message)
         self.start(step.replies)
 
+    def arrived(self, conversation: int) -> dict[int, str]:
+        """All that has arrived of the replies that run here, by their ids."""
+        return {
+            run.message: run.text for run in self._runs.values() if run.conversation == conversation
+        }
+
     def freshen(self, frame: frames.Frame) -> frames.Frame:
         """A chunk frame with all that has arrived, if its reply runs here; others unchanged."""
         run = self._runs.get(frame["message"]) if frame["type"] == "chunk" else None

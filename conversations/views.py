@@ -108,7 +108,8 @@ async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
             return await _act(request, conversation)
         except Refused as refusal:
             error, draft = refusal.words, request.POST.get("text", "")
-    return await sync_to_async(_page)(request, pk, error=error, draft=draft)
+    arrived = runner().arrived(pk)
+    return await sync_to_async(_page)(request, pk, arrived, error=error, draft=draft)
 
 
 async def _recover(pk: int) -> None:
@@ -159,12 +160,17 @@ def _message_id(request: HttpRequest) -> int:
     return int(value)
 
 
-def _page(request: HttpRequest, pk: int, *, error: str, draft: str) -> HttpResponse:
+def _page(
+    request: HttpRequest, pk: int, arrived: dict[int, str], *, error: str, draft: str
+) -> HttpResponse:
     conversation = get_object_or_404(_visible(request).select_related("invitation"), pk=pk)
     most = None if "all" in request.GET else LATEST
     said, earlier_said = _latest(conversation, conversation.messages.conversation(), most)
     notes, earlier_notes = _latest(conversation, conversation.messages.coaching(), most)
     running = {message.role: message for message in said + notes if message.is_streaming}
+    for reply in running.values():
+        # The database is up to a second behind.
+        reply.content = max(reply.content, arrived.get(reply.pk, ""), key=len)
     return render(
         request,
         "conversations/conversation.html",

@@ -1,12 +1,14 @@
 """The pages, with and without JavaScript, and who may see them."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from conversations import turns, views
+from conversations import replies, turns, views
 from conversations.models import ConversationSession, Kind, Message, MessageStatus
 from conversations.replies import runner
 
@@ -239,3 +241,22 @@ def test_a_short_conversation_offers_nothing_earlier(guest, conversation, say):
         say("partner", "Hi.", parent=say("user", "Hello"))
     html = guest.get(conversation.get_absolute_url()).content.decode()
     assert "Show the whole conversation" not in html
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_page_in_mid_stream_shows_all_that_has_arrived(
+    form, conversation, model_server, settings, monkeypatch
+):
+    settings.ANTHROPIC_BASE_URL = model_server.url
+    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 60)
+    model_server.script("partner", chunks=["Fresh words ", "later"], pause=1)
+    step = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    await runner().carry_out(conversation.pk, step)
+    async with asyncio.timeout(5):
+        while runner().arrived(conversation.pk) != {step.replies[0].pk: "Fresh words "}:
+            await asyncio.sleep(0.01)
+    html = (await form.client.get(conversation.get_absolute_url())).content.decode()
+    model_server.release()
+    await runner().wait()
+    assert "Fresh words" in html
+    assert 'data-points="12"' in html

@@ -55,7 +55,7 @@ if __name__ == "__main__":
 
     from django.conf import settings
     from django.contrib.sessions.backends.db import SessionStore
-    from django.db import connections
+    from django.db import OperationalError, connections
 
     from accounts.models import User
     from conversations.models import ConversationSession
@@ -65,5 +65,13 @@ if __name__ == "__main__":
     tasks = {task.__name__: task for task in (rooms, guests)}
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(tasks[order.pop("do")](**order)), flush=True)
+        task = tasks[order.pop("do")]
+        try:
+            answer = task(**order)
+        except OperationalError:
+            # A line from before the database went away.
+            connections["default"].close()
+            getattr(connections["default"], "close_pool", lambda: None)()
+            answer = task(**order)
+        print(json.dumps(answer), flush=True)
         connections.close_all()

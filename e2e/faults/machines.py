@@ -137,6 +137,11 @@ class Machine:
         return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
+def crowding() -> float:
+    """How many times as long things take for all that runs on this machine; 1 if it is idle."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 async def wait_until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Return once `true()`; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds

@@ -138,8 +138,9 @@ class Page:
     async def _visit(self, port: int) -> None:
         origin = f"http://localhost:{port}"
         socket = await connect(
-            f"ws://127.0.0.1:{port}/ws/conversations/{self.conversation}/",
-            additional_headers={"Cookie": self.cookie, "Host": f"localhost:{port}"},
+            f"ws://localhost:{port}/ws/conversations/{self.conversation}/",
+            host="127.0.0.1",
+            additional_headers={"Cookie": self.cookie},
             origin=websockets.Origin(origin),
             open_timeout=CONNECT_WITHIN,
             close_timeout=0.5,

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 
-from e2e.faults.machines import wait_until
+from e2e.faults.machines import crowding, wait_until
 from e2e.faults.page import Page
 from e2e.faults.test_crashes import LONG, speaking
 from e2e.faults.watch import Auditor
@@ -90,7 +90,8 @@ async def test_two_hundred_pages_resume_at_once_without_another_call(
         assert reply
         await page.stop(reply.message)
     await services.settle()
-    assert took < 5, f"it took {took:.1f} s"
+    # Where others use the machine too, it takes longer by their share.
+    assert took < 5 * crowding(), f"it took {took:.1f} s"
 
 
 async def test_a_burst_reaches_a_hundred_sockets_over_two_processes_whole(
@@ -119,27 +120,30 @@ async def test_a_page_that_never_reads_is_closed_and_nobody_else_notices(
     services: World, rng: random.Random
 ) -> None:
     first = services.servers[0]
-    # 20 MB for each page: buffered without end it would show.
-    services.provider.script("partner", chunks=["x" * 50_000] * 400, delay=0.01)
-    room = services.room()
+    # 0.8 MB for each page and turn, which would show if it were kept for all that do not read.
+    chunks = [f"{n:6} " + "x" * 993 for n in range(400)]
+    services.provider.script("partner", default=True, chunks=chunks, delay=0)
+    room = services.room(tokens=1_000_000_000)
     good = services.page(room, first)
-    deaf = [await deaf_socket(first.port, room) for _ in range(10)]
+    deaf = [await deaf_socket(first.port, room) for _ in range(20)]
     await services.pages_in_step([good])
-    before = first.memory()
-    await good.say(room.text(rng))
-    peak, deadline = before, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        peak = max(peak, first.memory())
+    before = peak = first.memory()
+    for _ in range(8):
         reply = good.last_reply
-        if reply is not None and reply.status != "streaming":
-            break
-        await asyncio.sleep(0.1)
+        await good.say(room.text(rng))
+        deadline = time.monotonic() + 40
+        while good.last_reply is reply or good.streaming or good.outbox:
+            assert time.monotonic() < deadline, "the page that reads waits too"
+            peak = max(peak, first.memory())
+            await asyncio.sleep(0.05)
     for _, writer in deaf:
         # The server hangs up on its own account.
         await wait_until(lambda w=writer: closed_by_peer(w), "a deaf page is still open", 45)
         writer.transport.abort()
+    assert good.closes == []
     await services.settle()
-    assert peak - before < 120 * 2**20, f"memory grew by {(peak - before) / 2**20:.0f} MB"
+    # Without a bound it would be 130 MB and more.
+    assert peak - before < 60 * 2**20, f"memory grew by {(peak - before) / 2**20:.0f} MB"
 
 
 async def deaf_socket(port: int, room: Room) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -69,6 +69,9 @@ WHERE hold.state = 'held' AND reply.id IS NULL
 """
 
 
+AWAY_AT_MOST = 20.0
+
+
 class Unavailable(Exception):
     """The database does not answer just now."""
 
@@ -97,6 +100,17 @@ class Database:
         return connection
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement, tried again for a while where the database was away."""
+        deadline = time.monotonic() + AWAY_AT_MOST
+        while True:
+            try:
+                return self.rows_now(statement)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def rows_now(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a statement without parameters. Raises `Unavailable`."""
         with self._lock:
             try:
@@ -144,12 +158,12 @@ class Sampler(threading.Thread):
             self.samples += 1
 
     def _look(self) -> None:
-        for row in self.database.rows(OVERSPENT):
+        for row in self.database.rows_now(OVERSPENT):
             self.problems.append(f"overspent: {row}")
         if self.samples % 10:
             return
         now = time.monotonic()
-        orphans = {row[0] for row in self.database.rows(ORPHANED)}
+        orphans = {row[0] for row in self.database.rows_now(ORPHANED)}
         self._orphans = {pk: self._orphans.get(pk, now) for pk in orphans}
         for pk, since in self._orphans.items():
             if now - since > GRACE:
@@ -189,6 +203,12 @@ class Figures:
             f"{self.overspent} (in {self.samples} samples)\n"
             f"longest time a page was out of step {self.longest_gap:.1f} s"
         )
+
+
+def brief(text: object) -> str:
+    """So much of a text as tells it from others."""
+    shown = repr(text)
+    return shown if len(shown) < 120 else f"{shown[:60]}…{shown[-40:]} ({len(shown)})"
 
 
 class Auditor:
@@ -299,12 +319,12 @@ class Auditor:
                     continue
                 if turn.status != row["status"] or turn.text.strip() != row["content"].strip():
                     self.problems.append(
-                        f"message {pk} is {row['status']} {row['content']!r}, a page shows it as"
-                        f" {turn.status} {turn.text!r}"
+                        f"message {pk} is {row['status']} {brief(row['content'])}, a page shows"
+                        f" it as {turn.status} {brief(turn.text)}"
                     )
                 whole = row["status"] in ("complete", "stopped")
                 if whole and not row["content"].startswith(turn.grown):
-                    self.problems.append(f"message {pk} grew as {turn.grown!r} on a page")
+                    self.problems.append(f"message {pk} grew as {brief(turn.grown)} on a page")
 
     def _calls(self) -> None:
         """Each call is logged once, for what the provider counted, or more where none knows."""

@@ -1,12 +1,14 @@
-"""The figures, each measured in turn on Parley and on the bare relay."""
+"""How each figure is taken, on Parley and on the bare relay."""
 
 import asyncio
 import itertools
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.model import now
+from benchmarks.processes import Process
 from benchmarks.sockets import Room, stamps
 from benchmarks.stack import Model, Server
 
@@ -24,11 +26,6 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, least and most."""
-    return statistics.median(values), min(values), max(values)
-
-
 async def stream(rooms: Sequence[Room], model: Model, seconds: float) -> None:
     """Have a reply of so many seconds begun in each room, not all in the same moment."""
     model.set(chunks=round(seconds * RATE), rate=RATE)
@@ -42,43 +39,71 @@ async def rest(rooms: Iterable[Room]) -> None:
     await asyncio.gather(*(room.rest() for room in rooms))
 
 
+@dataclass
+class Relay:
+    """Processes that bring chunks to `listeners`; `speakers` ask for them."""
+
+    processes: Sequence[Process]
+    listeners: Sequence[Room]
+    speakers: Sequence[Room]
+
+    def cpu(self) -> float:
+        return sum(process.cpu() for process in self.processes)
+
+
 async def cpu_per_chunk(
-    rooms: Sequence[Room], cpu: Callable[[], float], model: Model, *, seconds: float = 4
-) -> float:
-    """Microseconds of processor time for each chunk, in the middle of many replies."""
-    await stream(rooms, model, seconds + 5)
+    relays: Sequence[Relay], model: Model, *, seconds: float = 10
+) -> list[float]:
+    """Microseconds of processor time for each chunk, in the middle of many replies.
+
+    All relays work at the same time on the same core: what slows one slows the others.
+    """
+    for relay in relays:
+        for room in relay.listeners:
+            room.expect()
+    speakers = [room for relay in relays for room in relay.speakers]
+    order = [room for turn in itertools.zip_longest(*(r.speakers for r in relays)) for room in turn]
+    await stream([room for room in order if room], model, seconds + 6)
     await asyncio.sleep(1)
-    cpu_before, since = cpu(), now()
+    for relay in relays:
+        if relay.speakers is not relay.listeners:
+            await asyncio.gather(*(room.close() for room in relay.speakers))
+            speakers = [room for room in speakers if room not in relay.speakers]
+    await asyncio.sleep(1)
+    cpu, since = [relay.cpu() for relay in relays], now()
     await asyncio.sleep(seconds)
-    cpu_after, until = cpu(), now()
-    await rest(rooms)
-    chunks = sum(len(stamps(room.frames, since, until)) for room in rooms)
-    return (cpu_after - cpu_before) / chunks * 1e6
+    used = [relay.cpu() - before for relay, before in zip(relays, cpu, strict=True)]
+    until = now()
+    for relay in relays:
+        await rest(relay.listeners)
+    chunks = [sum(len(stamps(room.frames, since, until)) for room in r.listeners) for r in relays]
+    for relay in relays:
+        for room in relay.listeners:
+            room.frames.clear()
+    return [spent / count * 1e6 for spent, count in zip(used, chunks, strict=True)]
 
 
-async def first_token(room: Room, model: Model) -> tuple[str, int, int]:
-    """Send one turn: its words, when it was sent, and microseconds to the first token."""
+async def first_token(room: Room, model: Model) -> tuple[str, int, float]:
+    """Send one turn: its words, when it was sent, and milliseconds to the first token."""
     model.set(chunks=2, rate=0)
     text = words()
     sent = await room.say(text)
     first = await room.first
     await room.rest()
-    return text, sent, first - sent
+    return text, sent, (first - sent) / 1000
 
 
 async def first_tokens_at_once(rooms: Sequence[Room], model: Model) -> list[float]:
     """Milliseconds to the first token where all rooms send in the same moment."""
     model.set(chunks=2, rate=0)
     sent = [await room.say(words()) for room in rooms]
-    waits = [
-        ((await room.first) - at) / 1000 for room, at in zip(rooms, sent, strict=True)
-    ]
+    waits = [((await room.first) - at) / 1000 for room, at in zip(rooms, sent, strict=True)]
     await rest(rooms)
     return waits
 
 
-async def delays(rooms: Sequence[Room], model: Model, *, seconds: float = 4) -> tuple[float, float]:
-    """Milliseconds from the model to the page while all rooms stream: median and 95th percent."""
+async def delay(rooms: Sequence[Room], model: Model, *, seconds: float = 4) -> float:
+    """Milliseconds from the model to the page while all rooms stream, 95th percentile."""
     await stream(rooms, model, seconds + 5)
     await asyncio.sleep(1)
     since = now()
@@ -86,7 +111,7 @@ async def delays(rooms: Sequence[Room], model: Model, *, seconds: float = 4) -> 
     until = now()
     await rest(rooms)
     found = [delay / 1000 for room in rooms for delay in stamps(room.frames, since, until)]
-    return statistics.median(found), percentile(found, 0.95)
+    return percentile(found, 0.95)
 
 
 async def memory_per_socket(server: Server, first: int, then: int) -> float:
@@ -97,3 +122,7 @@ async def memory_per_socket(server: Server, first: int, then: int) -> float:
     await server.open(then)
     await asyncio.sleep(2)
     return (server.process.memory() - before) / (then - first)
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)

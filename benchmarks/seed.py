@@ -28,7 +28,8 @@ from scenarios.models import Scenario  # noqa: E402
 # As long as prompts of the library are.
 PROMPT = "You have had a long day, and you are fond of your own way of seeing things. " * 40
 LINES = {
-    MessageRole.USER: "I would like us to talk about the weekend, if you have a minute for it. " * 2,
+    MessageRole.USER: "I would like us to talk about the weekend, if you have a minute for it. "
+    * 2,
     MessageRole.PARTNER: "There is nothing to talk about, as far as I can see. I said so. " * 3,
     MessageRole.COACH: "“If you have a minute” leaves an easy way out: name a time instead. " * 3,
 }

@@ -1,11 +1,13 @@
 """Pages without a browser: sockets that send, take chunks with their times, and acknowledge."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any, Final
 from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from benchmarks.model import now
 
@@ -26,7 +28,6 @@ class Room:
         self.first: asyncio.Future[int] = loop.create_future()
         self.quiet: asyncio.Future[None] = loop.create_future()
         self.synced: asyncio.Future[None] = loop.create_future()
-        self._refusal = ""
         self._reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -44,15 +45,14 @@ class Room:
                 if frame["type"] == "synced":
                     self.synced.set_result(None)
                 elif frame["type"] in ("refused", "error"):
-                    self._refusal = raw
                     self._fail(RuntimeError(raw))
-                elif frame["type"] == "state" and spoke:
-                    if frame["partner"] is None and frame["coach"] is None:
-                        spoke = False
-                        if not self.quiet.done():
-                            self.quiet.set_result(None)
+                elif is_quiet(frame) and spoke:
+                    spoke = False
+                    if not self.quiet.done():
+                        self.quiet.set_result(None)
             if not self._is_bare and self.received % ACK_EVERY == 0:
-                await self._send(type="ack", frames=self.received)
+                with contextlib.suppress(ConnectionClosed):
+                    await self._send(type="ack", frames=self.received)
         self._fail(ConnectionError("the socket was closed"))
 
     def _fail(self, error: Exception) -> None:
@@ -64,10 +64,14 @@ class Room:
     async def _send(self, **frame: Any) -> None:
         await self._socket.send(json.dumps(frame))
 
-    async def say(self, text: str) -> int:
-        """Send a turn; returns when that was."""
+    def expect(self) -> None:
+        """Look out for the next reply, whoever asks for it."""
         loop = asyncio.get_running_loop()
         self.first, self.quiet = loop.create_future(), loop.create_future()
+
+    async def say(self, text: str) -> int:
+        """Send a turn; returns when that was."""
+        self.expect()
         sent = now()
         await self._send(type="send", id=str(uuid4()), text=text)
         return sent
@@ -83,6 +87,11 @@ class Room:
     async def close(self) -> None:
         await self._socket.close()
         await self._reader
+
+
+def is_quiet(frame: dict[str, Any]) -> bool:
+    """Whether the frame says that nobody replies any more."""
+    return frame["type"] == "state" and frame["partner"] is None and frame["coach"] is None
 
 
 async def bare_room(port: int) -> Room:

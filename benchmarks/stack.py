@@ -187,9 +187,7 @@ def services(var: Path) -> Iterator[dict[str, str]]:
         running(
             *redis, "--bind", "127.0.0.1", core=LOAD_CORE, log=var / "redis.log", port=redis_port
         ),
-        running(
-            *postgres, *options, core=LOAD_CORE, log=var / "postgres.log", port=postgres_port
-        ),
+        running(*postgres, *options, core=LOAD_CORE, log=var / "postgres.log", port=postgres_port),
     ):
         url = f"postgres://bench@127.0.0.1:{postgres_port}/postgres"
         yield {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}

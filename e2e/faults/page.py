@@ -57,7 +57,7 @@ def shown(html: str) -> str:
     """The text of a turn's bubble; these tests write no Markdown and no line breaks."""
     found = re.search(r"data-text>(.*?)</div>", html, re.DOTALL)
     assert found, html
-    return unescape(re.sub(r"<[^>]*>", "", found[1]))
+    return unescape(re.sub(r"<[^>]*>", "", found[1])).strip("\n")
 
 
 class Page:

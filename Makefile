@@ -18,13 +18,14 @@ FIND_PYTHON = for python in "$$PYTHON" python3.13 python3.14 python3.12 python3 
 	2>/dev/null && { echo "$$python"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults lint format demo-link clean port
+.PHONY: help bench run test faults lint format demo-link clean port
 
 help:
 	@echo "make run        start Parley on http://localhost:8000 (PORT=9000 make run moves it)"
 	@echo "make demo-link  print a fresh invitation for the demo"
 	@echo "make test       run every test (ARGS='-k budget' picks some)"
 	@echo "make faults     break servers, Redis, PostgreSQL and the model while people talk (SECONDS=600 SEED=1)"
+	@echo "make bench      measure against a bare relay (20 minutes; ARGS='chunks first' picks some)"
 	@echo "make lint       check style, types, templates and migrations"
 	@echo "make format     bring code and templates into shape"
 	@echo "make clean      remove the virtual environment and caches, but no data"
@@ -48,6 +49,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy .
 	git ls-files -z 'templates/*.html' '*/templates/*.html' | xargs -0 -r $(BIN)/djade --target-version 6.1 --check
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix

@@ -47,17 +47,19 @@ def conversation_budget(conversation: ConversationSession) -> Budget:
     return budget(conversation.purse, session_id=conversation.pk, first_exchange=first)
 
 
-def state(conversation: ConversationSession) -> Frame:
+def state(conversation: ConversationSession, *, with_budget: bool = True) -> Frame:
     """Whether the conversation goes on, who is replying, and what is left of the budget."""
     running = dict(conversation.messages.streaming().values_list("role", "pk"))
+    budget_html = None
+    if with_budget:
+        context = {"budget": conversation_budget(conversation)}
+        budget_html = render_to_string("conversations/_budget.html", context)
     return {
         "type": "state",
         "status": conversation.status,
         "partner": running.get(MessageRole.PARTNER),
         "coach": running.get(MessageRole.COACH),
-        "budget": render_to_string(
-            "conversations/_budget.html", {"budget": conversation_budget(conversation)}
-        ),
+        "budget": budget_html,
         "debrief_url": None
         if conversation.is_active
         else reverse("conversations:debrief", args=[conversation.pk]),
@@ -72,6 +74,11 @@ def accepted(client_id: str | None, message: int | None) -> Frame:
 def refused(client_id: str | None, code: str, words: str) -> Frame:
     """What the page asked for is not done; nothing changed."""
     return {"type": "refused", "id": client_id, "code": code, "text": words}
+
+
+def resync() -> Frame:
+    """The page may have missed something, and had better ask for it."""
+    return {"type": "resync"}
 
 
 def error(code: str, words: str) -> Frame:

@@ -46,6 +46,7 @@ class Run:
     stopping: bool = False
     leaving: bool = False  # the process shuts down
     lost: bool = False
+    announced: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def text(self) -> str:
@@ -68,17 +69,24 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._watch: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
 
-    def start(self, replies: Iterable[Message]) -> None:
+    def start(self, replies: Iterable[Message]) -> list[Run]:
         """Run replies whose rows were just created under this process's lease."""
-        for reply in replies:
-            run = Run(reply.pk, reply.session_id, leaving=self._closed, stopping=self._closed)
-            self._runs[reply.pk] = run
+        runs = [
+            Run(reply.pk, reply.session_id, leaving=self._closed, stopping=self._closed)
+            for reply in replies
+        ]
+        for run in runs:
+            self._runs[run.message] = run
             # An empty context: a request's own names its database thread, which ends with it.
             task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if self._runs and (self._keeper is None or self._keeper.done()):
+            self._keeper = asyncio.get_running_loop().create_task(self._keep(), context=Context())
+        return runs
 
     def stop(self, message: int) -> None:
         """Stop a reply if it runs here; harmless otherwise."""
@@ -98,12 +106,36 @@ class Runner:
             await self.carry_out(run.conversation, step)
 
     async def carry_out(self, conversation: int, step: Step) -> None:
-        """Tell everybody what a step changed, then start its replies."""
-        for frame in await in_thread(_changed, conversation, step):
-            hub().publish(conversation, frame)
+        """Start the replies of a step, tell everybody what changed, and stop what is to stop."""
+        runs = self.start(step.replies)
         for message in step.stop:
             hub().request_stop(conversation, message)
-        self.start(step.replies)
+        try:
+            for frame in await in_thread(_changed, conversation, step):
+                hub().publish(conversation, frame)
+        except DatabaseError as error:  # pages look again by themselves
+            logger.warning("A change was not told: %s", type(error).__name__)
+        finally:
+            for run in runs:
+                run.announced.set()
+
+    async def _keep(self) -> None:
+        """Every second, checkpoint all replies and renew their leases, until nothing runs."""
+        while self._runs:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            runs = dict(self._runs)
+            try:
+                pulses = await in_thread(
+                    leases.checkpoint, {message: run.text for message, run in runs.items()}
+                )
+            except DatabaseError as error:  # it may be away for a while; the next one will do
+                logger.warning("Replies were not checkpointed: %s", type(error).__name__)
+                continue
+            for message, pulse in pulses.items():
+                if not pulse.ours:
+                    runs[message].lost = True
+                if not pulse.ours or pulse.stop:
+                    runs[message].stop()
 
     def arrived(self, conversation: int) -> dict[int, str]:
         """All that has arrived of the replies that run here, by their ids."""
@@ -120,6 +152,9 @@ class Runner:
         """Take over replies whose process died; returns how many of them this call took."""
         taken = 0
         for message in await in_thread(leases.lost, conversation):
+            if message in self._runs:
+                # Alive, and only kept from renewing its lease while the database was away.
+                continue
             step = await in_thread(leases.take_over, message)
             if step is not None and step.message is not None:
                 taken += 1
@@ -173,7 +208,10 @@ def runner() -> Runner:
 def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
     conversation = ConversationSession.objects.get(pk=conversation_id)
     rows = ([step.message] if step.message else []) + list(step.replies)
-    return [*(frames.turn(row, conversation) for row in rows), frames.state(conversation)]
+    # Only the end of a call moves the budget that a page shows.
+    moved = not conversation.is_active or bool(step.message and step.message.is_reply)
+    turns = [frames.turn(row, conversation) for row in rows]
+    return [*turns, frames.state(conversation, with_budget=moved)]
 
 
 # --- One reply ------------------------------------------------------------------------------
@@ -193,7 +231,6 @@ async def _reply(run: Run) -> Step | None:
         return await _end(run, MessageStatus.STOPPED, "")
     run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
     run.work = asyncio.create_task(_stream(run, run.call))
-    pulse = asyncio.create_task(_keep(run))
     status, failure = MessageStatus.COMPLETE, ""
     try:
         await run.work
@@ -205,10 +242,6 @@ async def _reply(run: Run) -> Step | None:
     except llm.CallError as error:
         failure = error.trouble
         status = MessageStatus.INTERRUPTED if run.length else MessageStatus.FAILED
-    finally:
-        pulse.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pulse
     if run.lost:
         return None
     if run.leaving and status == MessageStatus.STOPPED:
@@ -223,23 +256,10 @@ async def _stream(run: Run, call: llm.Call) -> None:
             index = run.length
             run.parts.append(text)
             run.length += len(text)
+            if not index:
+                # The page hears of a reply before its words.
+                await run.announced.wait()
             hub().publish(run.conversation, frames.chunk(run.message, index, text))
-
-
-async def _keep(run: Run) -> None:
-    """Checkpoint the text and renew the lease while the reply runs."""
-    while True:
-        await asyncio.sleep(CHECKPOINT_SECONDS)
-        try:
-            pulse = await in_thread(leases.checkpoint, run.message, run.text)
-        except Exception as error:  # the database may be away for a while; the next one will do
-            logger.warning("Checkpoint of reply %s failed: %s", run.message, type(error).__name__)
-            continue
-        if not pulse.ours:
-            run.lost = True
-        if not pulse.ours or pulse.stop:
-            run.stop()
-            return
 
 
 def _ending(run: Run) -> tuple[MessageStatus, str]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.utils import timezone
 
 from conversations import llm, replies, turns
@@ -351,6 +352,40 @@ async def test_a_reply_whose_process_died_is_begun_again_by_whoever_looks(
     assert (lost.status, lost.content) == ("interrupted", "Half a")
     assert (await partner_of(conversation)).content == "Whole."
     assert len(model_server.requests("partner")) == 1
+
+
+async def test_a_reply_runs_though_the_database_went_away_before_it_was_told(
+    conversation, model_server, monkeypatch
+):
+    def away(*_):
+        monkeypatch.undo()
+        raise OperationalError
+
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    monkeypatch.setattr(replies, "_changed", away)
+    await runner().carry_out(conversation.pk, sent)
+    await runner().wait()
+    assert json.loads(page.heard[0]) == {"type": "resync"}
+    assert (await partner_of(conversation)).status == MessageStatus.COMPLETE
+
+
+async def test_a_process_does_not_take_over_what_it_runs_itself(
+    conversation, model_server, monkeypatch
+):
+    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 30)
+    model_server.script("partner", text="One two", pause=1)
+    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    await runner().carry_out(conversation.pk, sent)
+    await sync_to_async(model_server.wait_for)("partner")
+    late = timezone.now() - timedelta(seconds=1)
+    await conversation.messages.streaming().aupdate(lease_expires_at=late)
+    assert await runner().recover() == 0
+    model_server.release()
+    await runner().wait()
+    partner = await partner_of(conversation)
+    assert (partner.status, partner.content) == (MessageStatus.COMPLETE, "One two")
 
 
 async def test_a_reply_that_was_taken_over_writes_nothing_more(conversation, model_server):

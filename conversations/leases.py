@@ -3,10 +3,11 @@
 Conditional UPDATEs decide who may write; a row that has ended is never written again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations.lanes import PROCESS, Step, locked, next_of_coach, partner_reply
@@ -36,13 +37,22 @@ def _ours(message_id: int) -> MessageQuerySet:
     return Message.objects.streaming().filter(pk=message_id, lease_owner=PROCESS)
 
 
-def checkpoint(message_id: int, content: str) -> Pulse:
-    """Store what has arrived and renew the lease, if the reply is still this process's."""
-    ours = _ours(message_id)
-    if not ours.update(content=content, lease_expires_at=timezone.now() + LEASE):
-        return Pulse(ours=False, stop=False)
-    stop = ours.exclude(stop_requested_at=None).exists()
-    return Pulse(ours=True, stop=stop)
+def checkpoint(texts: Mapping[int, str]) -> dict[int, Pulse]:
+    """Store what has arrived of running replies and renew their leases, those still ours.
+
+    For all of a process at once, every second: one prepared statement and one query.
+    """
+    table = connection.ops.quote_name(Message._meta.db_table)
+    until = connection.ops.adapt_datetimefield_value(timezone.now() + LEASE)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {table} SET content = %s, lease_expires_at = %s"
+            " WHERE id = %s AND status = %s AND lease_owner = %s",
+            [(text, until, pk, MessageStatus.STREAMING, PROCESS) for pk, text in texts.items()],
+        )
+    ours = Message.objects.streaming().filter(pk__in=texts, lease_owner=PROCESS)
+    stops = dict(ours.values_list("pk", "stop_requested_at"))
+    return {pk: Pulse(ours=pk in stops, stop=stops.get(pk) is not None) for pk in texts}
 
 
 @transaction.atomic

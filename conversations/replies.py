@@ -113,8 +113,9 @@ class Runner:
         try:
             for frame in await in_thread(_changed, conversation, step):
                 hub().publish(conversation, frame)
-        except DatabaseError as error:  # pages look again by themselves
+        except DatabaseError as error:
             logger.warning("A change was not told: %s", type(error).__name__)
+            hub().publish(conversation, {"type": "resync"})
         finally:
             for run in runs:
                 run.announced.set()

@@ -38,7 +38,7 @@ def done(**fields):
 
 def test_a_checkpoint_stores_the_text_and_renews_the_lease(running):
     before = running.lease_expires_at
-    assert leases.checkpoint(running.pk, "Hel").ours
+    assert leases.checkpoint({running.pk: "Hel"})[running.pk].ours
     running.refresh_from_db()
     assert running.content == "Hel"
     assert running.lease_expires_at > before
@@ -47,12 +47,12 @@ def test_a_checkpoint_stores_the_text_and_renews_the_lease(running):
 def test_a_checkpoint_tells_of_a_stop(running):
     running.stop_requested_at = timezone.now()
     running.save()
-    assert leases.checkpoint(running.pk, "Hel").stop
+    assert leases.checkpoint({running.pk: "Hel"})[running.pk].stop
 
 
 def test_a_checkpoint_of_a_reply_that_was_taken_over_writes_nothing(running):
     abandon(running)
-    assert not leases.checkpoint(running.pk, "late").ours
+    assert not leases.checkpoint({running.pk: "late"})[running.pk].ours
     running.refresh_from_db()
     assert running.content == ""
 
@@ -104,7 +104,7 @@ def test_a_living_lease_is_not_taken_over(running):
 
 
 def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, invitation):
-    leases.checkpoint(running.pk, "Half a")
+    leases.checkpoint({running.pk: "Half a"})
     running.refresh_from_db()
     abandon(running)
     assert leases.lost() == [running.pk]

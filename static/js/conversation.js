@@ -107,7 +107,7 @@ function noticeCame({ message, text }) {
 
 function stateCame({ status, partner, coach, budget, debrief_url: debrief }) {
   Object.assign(running, { partner, coach });
-  find("budget").innerHTML = budget;
+  if (budget) find("budget").innerHTML = budget;
   ended = status === "ended";
   if (ended && debrief) find("ended").querySelector("a").href = debrief;
   refresh();

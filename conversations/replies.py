@@ -102,6 +102,8 @@ class Runner:
             step = await _end(run, MessageStatus.FAILED, "error")
         finally:
             self._runs.pop(run.message, None)
+        # Pages hear of a reply before they hear of its end.
+        await run.announced.wait()
         if step is not None:
             await self.carry_out(run.conversation, step)
 

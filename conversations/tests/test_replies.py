@@ -462,3 +462,24 @@ async def test_a_newer_turn_makes_a_lost_reply_moot(conversation, model_server, 
     await lost.arefresh_from_db()
     assert not lost.begin_again
     assert await runner().recover() == 0
+
+
+async def test_pages_hear_of_a_reply_before_its_end_however_quickly_it_fails(
+    conversation, model_server, monkeypatch
+):
+    told = replies._changed
+
+    def slowly(*args):
+        time.sleep(0.2)
+        return told(*args)
+
+    monkeypatch.setattr(replies, "_changed", slowly)
+    model_server.script("partner", status=401)
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await runner().wait()
+    hub().leave(conversation.pk, page)
+    frames = [json.loads(text) for text in page.heard]
+    seen = [f["status"] for f in frames if f["type"] == "turn" and f["role"] == "partner"]
+    assert seen == ["streaming", "failed"]

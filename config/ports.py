@@ -32,6 +32,15 @@ def taken_message(port: int) -> str:
     )
 
 
+def port_in(text: str) -> int | None:
+    """The port that `text` names, or None where it names none."""
+    try:
+        port = int(text)
+    except ValueError:
+        return None
+    return port if 1 <= port <= 65535 else None
+
+
 def configured(name: str, default: str) -> str:
     """The value of `name` in the environment, else in `.env`, else `default`."""
     file = Path(__file__).resolve().parent.parent / ".env"
@@ -41,6 +50,9 @@ def configured(name: str, default: str) -> str:
 
 
 if __name__ == "__main__":
-    wanted = int(configured("PORT", "8000"))
+    given = configured("PORT", "8000")
+    wanted = port_in(given)
+    if wanted is None:
+        sys.exit(f"PORT is {given!r}: it must be a number from 1 to 65535, as in PORT=9000 make run")
     if is_taken(configured("HOST", "127.0.0.1"), wanted):
         sys.exit(taken_message(wanted))

@@ -44,3 +44,20 @@ def test_a_taken_port_is_said_and_ends_with_1(taken, command):
     assert f"Port {taken} is taken" in done.stderr
     assert f"PORT={taken + 1} make run" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("port", ["abc", "80.5", "0", "-1", "65536"])
+def test_what_is_no_port_is_said_in_one_line(port):
+    done = subprocess.run(
+        [sys.executable, "config/ports.py"],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"PORT": port},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"PORT is '{port}': it must be a number from 1 to 65535, as in PORT=9000 make run\n"
+    )
+    assert done.stdout == ""

@@ -37,7 +37,7 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     # Only a laptop may do without: a deployment names its site or turns DEBUG off by name.
     if not DEBUG and (env.str("DEBUG", default="") or env.str("SITE_URL", default="")):
-        raise ImproperlyConfigured("SECRET_KEY must be set when DEBUG is off.")
+        raise ImproperlyConfigured("SECRET_KEY must be set when DEBUG is off or SITE_URL is set.")
     SECRET_KEY = local_secret_key()
 
 # Where `manage.py serve` listens.

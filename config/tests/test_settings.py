@@ -55,7 +55,8 @@ def test_a_local_key_is_made_once_and_only_its_owner_reads_it(load, tmp_path):
     "environment", [{"DEBUG": "off"}, {"DEBUG": "False"}, {"SITE_URL": "https://parley.example"}]
 )
 def test_a_site_refuses_to_start_without_a_secret_key(load, environment):
-    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
+    reason = r"SECRET_KEY must be set when DEBUG is off or SITE_URL is set\."
+    with pytest.raises(ImproperlyConfigured, match=reason):
         load(**environment)
     assert load(**environment, SECRET_KEY="given")["SECRET_KEY"] == "given"
 

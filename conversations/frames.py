@@ -6,7 +6,6 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from conversations.models import ConversationSession, Message, MessageRole
-from conversations.prompts import COACH_MOST, PARTNER_MOST
 from usage.budgets import Budget, budget
 
 Frame = dict[str, Any]
@@ -41,10 +40,7 @@ def notice(message: int, text: str) -> Frame:
 
 def conversation_budget(conversation: ConversationSession) -> Budget:
     """What is left for `conversation`, as its learner sees it."""
-    prompts = conversation.partner_system_prompt + conversation.coach_system_prompt
-    # English prose has about four bytes a token; only an estimate, never charged.
-    first = len(prompts.encode()) // 4 + 900 + (PARTNER_MOST + COACH_MOST) // 2
-    return budget(conversation.purse, session_id=conversation.pk, first_exchange=first)
+    return budget(conversation.purse, session_id=conversation.pk)
 
 
 def state(conversation: ConversationSession, *, with_budget: bool = True) -> Frame:

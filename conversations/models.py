@@ -297,9 +297,13 @@ class Message(models.Model):
     @property
     def can_retry(self) -> bool:
         """Whether *Try again* makes sense: nothing, or not all, of the reply arrived."""
-        return self.is_reply and (
-            self.status in (MessageStatus.FAILED, MessageStatus.INTERRUPTED)
-            or (self.status == MessageStatus.STOPPED and not self.content)
+        return (
+            self.is_reply
+            and self.failure != "budget"
+            and (
+                self.status in (MessageStatus.FAILED, MessageStatus.INTERRUPTED)
+                or (self.status == MessageStatus.STOPPED and not self.content)
+            )
         )
 
     @property

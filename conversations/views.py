@@ -246,6 +246,8 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "conversation": conversation,
             "debrief": report,
+            # The debrief begins when the replies have ended that ran when the learner ended it.
+            "unfinished": any(message.is_streaming for message in messages),
             "sections": sections(report),
             "entries": entries(messages),
             "can_again": again.is_active and means(request.user, held, again).can_start,

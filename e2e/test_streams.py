@@ -136,6 +136,25 @@ def test_the_next_message_goes_out_while_the_coach_writes(room: Room, script: Mo
     room.settled(turns=5, notes=2).same_as_database()
 
 
+def test_the_last_page_waits_for_the_note_and_shows_the_summary_by_itself(
+    room: Room, script: ModelServer
+):
+    script.script("coach", text=LONG, delay=0.05)
+    room.say("Hello?")
+    expect(room.page.get_by_role("region", name="Coach")).to_contain_text("word3")
+    summary = "What went well:\n- You asked.\n\nWhat to try next:\n- Wait."
+    script.script("coach", text=summary, delay=0.05)
+    room.page.get_by_role("button", name="End conversation").click()
+    room.page.get_by_role("button", name="Yes, end it").click()
+    room.page.wait_for_url("**/debrief/")
+    expect(room.page.get_by_text("comes right after it")).to_be_visible()
+    expect(room.page.get_by_role("heading", name="What to try next")).to_be_visible(
+        timeout=PATIENCE
+    )
+    expect(room.page.get_by_text(LONG)).to_be_visible()
+    expect(room.page.locator('[data-status="streaming"]')).to_have_count(0)
+
+
 def test_reload_in_mid_stream_loses_and_doubles_nothing(room: Room, script: ModelServer):
     script.script("partner", text=LONG, delay=0.06)
     script.script("coach", text=LONG, delay=0.03)

@@ -46,10 +46,18 @@ EACH_NEXT: Final = 250
 
 def exchanges(tokens: int) -> int:
     """Return about how many exchanges `tokens` are good for, at least one."""
-    count, left, cost = 0, tokens, FIRST_EXCHANGE
+    return max(exchanges_from(tokens, FIRST_EXCHANGE), 1)
+
+
+def exchanges_from(tokens: int, cost: int) -> int:
+    """Return about how many more exchanges fit if the next one costs `cost` tokens.
+
+    Each costs a little more than the one before, since the conversation is read again.
+    """
+    count, left = 0, tokens
     while left >= cost:
         count, left, cost = count + 1, left - cost, cost + EACH_NEXT
-    return max(count, 1)
+    return count
 
 
 def in_words(quota: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from accounts.models import User
 from invitations.models import Invitation
+from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, exchanges_from
 from usage.holds import UNLIMITED, Purse, available
 from usage.models import Allowance, StreamType, UsageLog
 
@@ -44,18 +45,19 @@ class Budget:
         return f"about {self.exchanges_left} exchanges left"
 
 
-def budget(purse: Purse, *, session_id: int, first_exchange: int) -> Budget:
+def budget(purse: Purse, *, session_id: int) -> Budget:
     """What is left in `purse` for the conversation `session_id`.
 
-    An exchange is taken to cost what the last one did, partner and coach together; before
-    the first one, `first_exchange` tokens.
+    The next exchange is taken to cost a little more than the last one did, partner and coach
+    together; before the first one, what the invitation promises by.
     """
     left = available(purse)
     limit, advice = _limit(purse)
-    cost = _last_exchange(session_id) or first_exchange
+    last = _last_exchange(session_id)
+    cost = last + EACH_NEXT if last else FIRST_EXCHANGE
     used = 0 if limit is None else round(100 * (limit - left) / limit) if limit else 100
     return Budget(
-        exchanges_left=left // max(1, cost),
+        exchanges_left=exchanges_from(left, cost),
         percent=min(100, max(0, used)),
         limited=limit is not None and left < UNLIMITED,
         advice=advice,

@@ -260,3 +260,15 @@ async def test_a_page_in_mid_stream_shows_all_that_has_arrived(
     await runner().wait()
     assert "Fresh words" in html
     assert 'data-points="12"' in html
+
+
+def test_the_last_page_waits_for_a_note_that_is_still_written(guest, conversation, say):
+    line = say("user", "What worries you?")
+    say("partner", "Money.", parent=line)
+    say("coach", "An op", parent=line, status=MessageStatus.STREAMING)
+    assert turns.end(conversation.pk).replies == ()
+    html = guest.get(reverse("conversations:debrief", args=[conversation.pk])).content.decode()
+    assert "There is no summary" not in html
+    assert "comes right after it" in html
+    assert "data-unfinished" in html
+    assert 'http-equiv="refresh"' in html

@@ -10,10 +10,9 @@ const turns = new Turns({
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
   unknown: sync,
 });
-const isWritten = !document.querySelector('[data-debrief] [data-status="streaming"]');
-const connection = isWritten
-  ? null
-  : new Connection(data.socket, { opened: sync, received, changed() {} });
+const connection = document.querySelector("[data-unfinished]")
+  ? new Connection(data.socket, { opened: sync, received, changed() {} })
+  : null;
 
 function sync() {
   connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
@@ -23,15 +22,20 @@ function received(frame) {
   if (frame.type === "chunk") turns.chunk(frame);
   if (frame.type === "synced") connection.inStep();
   if (frame.type === "resync") sync();
-  if (frame.type !== "turn" || frame.pane !== "debrief") return;
+  if (frame.type !== "turn") return;
   turns.place(frame);
-  if (frame.status !== "streaming") showWhole();
+  // A summary that begins needs its place; what is whole is set by the server.
+  if (frame.status !== "streaming" || !turns.find(frame.message)) renew();
 }
 
-/** A whole summary is set in sections, which the server makes of it. */
-async function showWhole() {
-  const answer = await fetch(location.href);
+/** Show what the server makes of the page now, in the parts that change. */
+async function renew() {
+  const answer = await fetch(location.href).catch(() => null);
+  if (!answer?.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const section = page.querySelector("[data-debrief]");
-  if (answer.ok && section) document.querySelector("[data-debrief]").replaceWith(section);
+  for (const part of ["[data-debrief]", "[data-transcript]"]) {
+    const fresh = page.querySelector(part);
+    if (fresh) document.querySelector(part).replaceWith(document.adoptNode(fresh));
+  }
+  turns.renewed();
 }

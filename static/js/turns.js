@@ -21,7 +21,16 @@ export class Turns {
   /** `missing(id, index)` is called where a chunk is missing, `unknown()` for a turn never seen. */
   constructor({ newest, log, missing, unknown }) {
     Object.assign(this, { newest: newest ?? 0, log, missing, unknown });
-    for (const item of document.querySelectorAll("li[data-message]")) this.#watch(item);
+    this.renewed();
+  }
+
+  /** Take note of turns that were put on the page by others. */
+  renewed() {
+    this.#streams.clear();
+    for (const item of document.querySelectorAll("li[data-message]")) {
+      this.newest = Math.max(this.newest, Number(item.dataset.message));
+      this.#watch(item);
+    }
     localTimes(document);
   }
 

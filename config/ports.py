@@ -53,6 +53,8 @@ if __name__ == "__main__":
     given = configured("PORT", "8000")
     wanted = port_in(given)
     if wanted is None:
-        sys.exit(f"PORT is {given!r}: it must be a number from 1 to 65535, as in PORT=9000 make run")
+        sys.exit(
+            f"PORT is {given!r}: it must be a number from 1 to 65535, as in PORT=9000 make run"
+        )
     if is_taken(configured("HOST", "127.0.0.1"), wanted):
         sys.exit(taken_message(wanted))

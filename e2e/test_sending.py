@@ -130,3 +130,17 @@ def test_the_budget_is_told_and_its_end_explained(
     assert spent["held_tokens"] == 0
     assert spent["input_tokens"] + spent["output_tokens"] <= 12_000
     expect(room.page.get_by_role("button", name="End conversation")).to_be_visible()
+
+
+def test_enter_while_the_partner_speaks_says_why_nothing_is_sent(room: Room, script: ModelServer):
+    script.script("partner", chunks=["One ", "two."], pause=1)
+    room.say("First.")
+    expect(room.turns().last).to_contain_text("One")
+    room.box.fill("Second.")
+    room.box.press("Enter")
+    words = room.page.get_by_role("alert").filter(has_text="Not sent yet.")
+    expect(words).to_be_visible()
+    expect(room.box).to_have_value("Second.")
+    script.release()
+    expect(words).to_be_hidden()
+    expect(room.box).to_have_value("Second.")

@@ -8,6 +8,7 @@ const growsByItself = CSS.supports("field-sizing", "content");
 
 export class Composer {
   #blocked = "";
+  #refused = false;
 
   /** `send(text)` gets what was written; `key` names the draft in this tab's storage. */
   constructor(form, button, { key, send }) {
@@ -30,6 +31,7 @@ export class Composer {
 
   /** Keep Send from being pressed, for the reason given; "" opens it again. */
   block(reason) {
+    if (!reason && this.#refused) this.tell("");
     this.#blocked = reason;
     this.button.disabled = Boolean(reason);
     this.button.title = reason;
@@ -38,6 +40,7 @@ export class Composer {
   /** Say what went wrong. */
   tell(words) {
     this.words.textContent = words;
+    this.#refused = false;
   }
 
   /** Put refused text back, unless something newer is there: then false. */
@@ -58,6 +61,8 @@ export class Composer {
 
   #submit() {
     if (this.#blocked || this.isEmpty) {
+      if (!this.isEmpty) this.tell(`Not sent yet. ${this.#blocked}`);
+      this.#refused = !this.isEmpty;
       if (!touch.matches) this.box.focus();
       return;
     }

@@ -57,7 +57,7 @@ async def post(body: object, path: str = "/v1/messages") -> httpx2.Response:
 
 async def test_a_message_comes_whole(client):
     message = await client.messages.create(**ask("What was the mill like?"))
-    assert message.model == "any-model"
+    assert message.model == MODEL
     assert message.stop_reason == "end_turn"
     assert message.content[0].text.startswith("The mill?")
     assert message.usage.output_tokens == tokens([message.content[0].text])
@@ -78,6 +78,7 @@ async def test_a_stream_has_exactly_the_events_of_the_api(client):
     text = "".join(e.delta.text for e in deltas)
     assert text == SCRIPTS["Uncle Ray"]["opening"][0]
     assert len(deltas) == len(text.split())
+    assert events[0].message.model == MODEL
     assert events[0].message.usage.input_tokens == events[-2].usage.input_tokens
     assert events[-2].delta.stop_reason == "end_turn"
     assert events[-2].usage.output_tokens == tokens([text])

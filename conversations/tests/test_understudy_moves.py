@@ -20,6 +20,9 @@ EXAMPLES = {
         "Would you be willing to try?",
         "I'll call you back at noon.",
         "Let's try it until Friday.",
+        "What if you and I talk about it tomorrow over coffee, and tonight we let it rest?",
+        "What if you and I meet tomorrow, and tonight we let it go?",
+        "What if we wait until Friday?",
     ],
     Move.FEELING: [
         "That must have been hard.",
@@ -43,6 +46,8 @@ EXAMPLES = {
         "You don’t even listen.",
         "Tobi is just lazy.",
         "Why do you never listen?",
+        "It's not my fault, it's your job.",
+        "That isn’t our problem, it's yours.",
     ],
     Move.ORDERED: [
         "Calm down.",
@@ -58,6 +63,12 @@ EXAMPLES = {
         "I'll quit.",
         "Then I will go to HR.",
         "This is your last warning.",
+        "Just give me eight percent or I leave.",
+        "Give me the raise, or else I'll quit.",
+        "Say yes or I’m leaving.",
+        "Pay me more or I walk.",
+        "Decide today, or I will go.",
+        "Unless I get eight percent, I resign.",
     ],
     Move.FORMULA: ["I apologise for any inconvenience.", "I'm sorry you feel that way."],
     Move.SPECIFIC: [
@@ -96,6 +107,16 @@ def test_it_names_the_move(text, move):
         ("Thanks. I feel left out. Bye!", Move.I_STATEMENT),
         ("I'm not saying you never listen.", Move.STATEMENT),
         ("It's not your fault.", Move.STATEMENT),
+        ("It's not my fault.", Move.STATEMENT),
+        ("I don't think that was our mistake.", Move.STATEMENT),
+        ("It's not your fault, it's my fault.", Move.APOLOGISED),
+        ("That's why I apologise.", Move.APOLOGISED),
+        ("How is that our fault?", Move.OPEN_QUESTION),
+        ("I'm sorry, though it wasn't only my fault.", Move.APOLOGISED),
+        ("We could wait, or I leave it with you.", Move.STATEMENT),
+        ("What if it rains?", Move.OPEN_QUESTION),
+        ("That sounds stressful. I didn't know you had three projects at once.", Move.FEELING),
+        ("I hear that the budget is tight. What worries you most about it?", Move.OPEN_QUESTION),
         ("You need to what?", Move.OPEN_QUESTION),
         ("Hello, I'm Dr. Weber.", Move.GREETING),
     ],
@@ -121,16 +142,22 @@ def test_a_subject_is_found_as_a_whole_word_only():
         ("I feel hurt when my work is a joke at dinner.", "I feel hurt"),
         (
             "Could we check the table together on Wednesday evenings?",
-            "Could we check the table together",
+            "Could we check the table together…",
         ),
         ("I came here to say that I think you never listen to me.", "you never listen to me"),
-        ("He copied six answers and admitted it at once.", "He copied six answers and admitted it"),
+        (
+            "He copied six answers and admitted it at once.",
+            "He copied six answers and admitted it…",
+        ),
+        ("I hear that the budget is tight this quarter.", "I hear that the budget is tight this…"),
+        ("I hear you, and the budget is tight this quarter.", "I hear you"),
         (
             "A bonus is kind, but I'd like the salary to be permanent.",
             "I'd like the salary to be permanent",
         ),
         ("“Fine,” she said.", "Fine,” she said"),
-        ("x" * 10_000, "x" * 80),
+        ("x" * 10_000, "x" * 80 + "…"),
+        ("You never " + "listen" * 10 + " " + "y" * 30, "You never " + "listen" * 10 + "…"),
         ("", ""),
     ],
 )
@@ -141,7 +168,7 @@ def test_it_quotes_a_short_piece_word_for_word(text, piece):
 @given(st.text(max_size=300))
 def test_any_text_can_be_read_and_quoted(text):
     reading = read(text)
-    piece = quote(reading.main)
+    piece = quote(reading.main).removesuffix("…")
     assert piece in text
     assert len(piece.split()) <= 8
     assert len(piece) <= 80

@@ -180,7 +180,7 @@ def test_every_move_has_a_note_that_quotes_the_learner(name):
     for text in VARIED:
         piece = re.match(r".*?“([^”]*)”", notes_on(script_of(name), [text])[0])
         assert piece
-        assert piece.group(1) in text
+        assert piece.group(1).removesuffix("…") in text
         assert len(piece.group(1).split()) <= 8
 
 
@@ -277,6 +277,18 @@ def test_the_look_back_praises_and_criticises_the_learners_own_lines():
     assert "“That sounds really hard”" in well
     assert "“What happened then”" in well
     assert "“You always do this” is an accusation" in again
+
+
+def test_the_look_back_calls_a_line_what_its_note_called_it():
+    line = exchange("I hear that the budget is tight. What worries you most about it?")
+    script = SCRIPTS["Marcus"]
+    note = advise(script, "Marcus", [line], [])
+    progress = advise(script, "Marcus", [line, "<question>How am I doing?</question>"], [note])
+    look_back = advise(script, "Marcus", [line, "<debrief></debrief>"], [note])
+    for text in (note, progress, look_back):
+        assert "“What worries you most about it”" in text
+        assert re.search(r"open(ly)?\b", text)
+        assert "“I hear" not in text
 
 
 def test_an_opening_gets_advice_on_how_to_begin():

@@ -152,7 +152,7 @@ class _Desk:
     def _well(self) -> list[str]:
         texts = _stock()["well"]
         good = self._ranked(WARM)
-        good += [s for s in self._all() if s.move in texts and s.move not in WARM and quote(s)]
+        good += [s for s in self._noted() if s.move in texts and s.move not in WARM and quote(s)]
         varied = list({said.move: said for said in reversed(good)}.values())[::-1]
         rest = [said for said in good if said not in varied]
         return list(
@@ -161,7 +161,7 @@ class _Desk:
 
     def _next(self) -> list[str]:
         texts = _stock()["next"]
-        weak = [said for said in self._all() if said.move in texts and quote(said)]
+        weak = [said for said in self._noted() if said.move in texts and quote(said)]
         # The stings first, and of each kind the latest.
         weak.sort(key=lambda said: WEIGHTS.get(said.move, 0))
         varied = {said.move: said for said in weak}.values()
@@ -186,9 +186,13 @@ class _Desk:
     def _all(self) -> list[Said]:
         return [said for reading in self.readings for said in reading.said]
 
+    def _noted(self) -> list[Said]:
+        """Of each line the sentence its note was about, so that no line gets a second name."""
+        return [reading.main for reading in self.readings]
+
     def _ranked(self, moves: frozenset[Move]) -> list[Said]:
-        """The learner's sentences with these moves, the strongest first, of equals the latest."""
-        found = [said for said in self._all() if said.move in moves and quote(said)]
+        """The learner's lines with these moves, the strongest first, of equals the latest."""
+        found = [said for said in self._noted() if said.move in moves and quote(said)]
         found.reverse()
         found.sort(key=lambda s: -WEIGHTS.get(s.move, 0))
         return found

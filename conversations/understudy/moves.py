@@ -23,6 +23,11 @@ _DENIED = re.compile(
     r"\b(?:not|n't|never) (?:think|thinking|say|saying|mean|meaning|believe|blame|blaming"
     r"|accus\w+)\b|\bnot your fault\b|\b(?:isn't|wasn't|n't) (?:all )?your fault\b"
 )
+# “It's not my fault” is a defence and no apology; this is about what comes before the words.
+_DEFENDED = re.compile(
+    r"(?:\b(?:not|never|hardly|nobody|no one|(?:how|why) (?:is|was|would))|n't)\b"
+    r"(?:(?!\b(?:but|and|because)\b)[^.,;:!?]){0,40}$"
+)
 # A full stop ends a sentence, though not the one in “Dr. Weber”.
 _BREAK = re.compile(
     r"(?<!\bDr\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bMrs\.)(?:(?<=[.!?…؟？])|(?<=[.!?…][\"”')]))\s+|\n+"
@@ -35,6 +40,8 @@ _JOINTS = frozenset(
         *("where", "while", "though"),
     )
 )
+# Before one of these, or after a comma, a clause is over and nothing is missing from it.
+_CLAUSE_STARTS = frozenset(("when", "if", "because", "but", "until", "while", "though"))
 _CLAUSE = re.compile(r"[,;:–—]\s+(?:and |but |so )?|\s(?:and|but)\s")
 _QUESTION_ENDS = ("?", "؟", "？")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
@@ -73,7 +80,7 @@ def read(text: str, facts: Sequence[str] = ()) -> Reading:
 
     Returns:
         The reading; ``main`` is the sentence a listener would react to: what stings first,
-        then the last thing that was asked or offered.
+        then the last thing that was asked or offered, and feelings before facts.
     """
     sentences = _sentences(text[:READ_CHARACTERS])
     said = tuple(_classify(sentence, facts) for sentence in sentences[:READ_SENTENCES])
@@ -93,6 +100,8 @@ def _main(said: tuple[Said, ...]) -> Said:
             if item.move in urgent:
                 return item
     telling = [item for item in said if item.move not in FAINT]
+    if telling and telling[-1].move is Move.SPECIFIC:
+        return next((s for s in reversed(telling) if s.move is Move.FEELING), telling[-1])
     if telling:
         return telling[-1]
     plain = [item for item in said if item.move is Move.STATEMENT]
@@ -114,6 +123,8 @@ def _classify(sentence: str, facts: Sequence[str]) -> Said:
         if asks and move in (Move.FAREWELL, Move.SPECIFIC, Move.I_STATEMENT):
             continue
         match = pattern.search(plain)
+        if move is Move.APOLOGISED:
+            match = _meant(pattern, plain)
         if match is None or (move is Move.ACCUSED and _DENIED.search(plain)):
             continue
         if move is Move.CLOSED_QUESTION and asks and _WH.search(plain, match.end()):
@@ -126,6 +137,18 @@ def _classify(sentence: str, facts: Sequence[str]) -> Said:
     if mentions(plain, facts):
         return Said(Move.SPECIFIC, sentence)
     return Said(Move.STATEMENT, sentence)
+
+
+def _meant(pattern: re.Pattern[str], plain: str) -> re.Match[str] | None:
+    """The first apology in a sentence that is not taken back by a “not” before it."""
+    return next(
+        (
+            match
+            for match in pattern.finditer(plain)
+            if not _DEFENDED.search(plain[max(0, match.start() - 50) : match.start()])
+        ),
+        None,
+    )
 
 
 def mentions(text: str, words: Sequence[str]) -> bool:
@@ -154,7 +177,8 @@ def quote(said: Said, words: int = 8) -> str:
 
     Returns:
         At most that many words and 80 characters, a substring of the sentence without its final
-        punctuation; empty for an empty sentence.
+        punctuation, and with “…” after it where it breaks off inside a clause; empty for an
+        empty sentence.
     """
     sentence = said.sentence
     start = _start(said, words)
@@ -163,13 +187,22 @@ def quote(said: Said, words: int = 8) -> str:
     if found is None:
         return ""
     spans = [match.end() for match in re.finditer(r"\S+", found.group())]
+    broken = False
     if len(spans) > words:
         taken = [word.lower() for word in rest.split(maxsplit=words + 1)[: words + 1]]
-        joints = [
-            i for i in range(3, words + 1) if taken[i] in _JOINTS or taken[i - 1][-1] in ",;:"
+        ends = [
+            i
+            for i in range(3, words + 1)
+            if taken[i] in _CLAUSE_STARTS or taken[i - 1][-1] in ",;:–—"
         ]
+        joints = ends or [i for i in range(3, words + 1) if taken[i] in _JOINTS]
+        broken = not ends
         rest = rest[: spans[(joints[-1] if joints else words) - 1]]
-    return rest[:80].rstrip(" .,;:!?…\"”'’")
+    if len(rest) > 80:
+        # At the end of a word, unless there is only one.
+        rest, broken = rest[: max(rest.rfind(" ", 0, 81), 0) or 80], True
+    piece = rest.rstrip(" .,;:!?…\"”'’")
+    return f"{piece}…" if piece and broken else piece
 
 
 def _start(said: Said, words: int) -> int:

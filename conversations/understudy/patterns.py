@@ -78,6 +78,13 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|report (?:you|this|him|her)|call (?:the police|security|my lawyer|social services)"
         r"|go to (?:hr|inge|the press|a competitor|your (?:boss|manager)|the (?:boss|authorities))"
         r"|tell (?:everyone|your boss|the boss|hr|inge)|suspend|expel)"
+        r"|\b(?:or|(?:or )?else|otherwise|unless\b[^.?!]{1,120}),? (?:i|we)"
+        r"(?:'ll| will| am going to| are going to|'m going to|'re going to)? (?:just |simply )?"
+        r"(?:quit|resign|look elsewhere|leave(?! (?:it|this|that|these|some|an?)\b)"
+        r"|walk(?! (?:you|us|him|her|them|through|the)\b)"
+        r"|go(?= *(?:$|[.,;!?])| (?:elsewhere|home|somewhere else)\b))\b"
+        r"|\b(?:or|(?:or )?else|otherwise|unless\b[^.?!]{1,120}),? (?:i'm|i am|we're|we are)"
+        r" (?:leaving|quitting|resigning|walking (?:out|away)|gone|out of here)\b"
         r"|\bif you (?:don't|do not|won't|keep|can't|refuse)\b[^.?!]{0,120}"
         r"\b(?:i'll|i will|i'm|i am going|we'll|we will|then i)\b",
     ),
@@ -90,6 +97,8 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         r"|insane|careless|sloppy|unprofessional|stubborn|aggressive|overreacting|dramatic"
         r"|incompetent|useless|bigot|racist|problem|bad (?:parent|mother|father|boss|manager))\b"
         r"|\b(?:it's|this is|that's|it is|all) (?:all |entirely )?your (?:own )?fault\b"
+        r"|(?:\bnot|n't) (?:\w+ )?(?:my|our) (?:fault|mistake|job|problem|responsibility)\b"
+        r"[^.?!]*\b(?:it's|that's|it is|that is) (?:all |just |really )?yours?\b"
         r"|\byour fault\b|\bit(?:'s| is) (?:so |really |just )?unfair that\b|\b(?:he|she"
         r"|they) (?:always"
         r"|never|cheated|lied)\b|\bwhat(?:'s| is) wrong with you\b|\bhow (?:could|dare) you\b"
@@ -128,7 +137,8 @@ _SOURCES: Sequence[tuple[Move, str]] = (
     ),
     (
         Move.ORDERED,
-        r"\b(?:calm down|shut it|let it go|drop it|get over it|grow up|be quiet|stop it|relax)\b"
+        r"(?<!\bwe )\b(?:let it go|drop it)\b"
+        r"|\b(?:calm down|shut it|get over it|grow up|be quiet|stop it|relax)\b"
         r"|\bdon't be (?:so )?(?:upset|angry|sad|silly|dramatic|defensive|ridiculous|difficult)\b"
         r"|\b(?:stay|think|be) positive\b|\byou(?:'d| had) better\b"
         r"|\byou (?:just |really |simply |also )?(?:need to|have to|must|should|ought to"
@@ -158,8 +168,10 @@ _SOURCES: Sequence[tuple[Move, str]] = (
         Move.PROPOSAL,
         r"^(?:so |and |then |but |maybe |well |perhaps |okay |ok )*(?:shall|could|can|should|may"
         r"|might) (?:we|i|he|she|they)\b|^if (?:i|we)\b[^?!]* (?:can|could|would|will) you\b"
-        r"|\b(?:i|we) (?:can|could) (?:bring|send|offer|arrange|lend|help)\b|\b(?:what if"
-        r"|why don't|how about if) we\b|\bhow about\b|^let's\b"
+        r"|\b(?:i|we) (?:can|could) (?:bring|send|offer|arrange|lend|help)\b"
+        r"|\b(?:what if|why don't|how about if|how would it be if)"
+        r" (?:we|you and (?:i|me)|(?:me|i) and you|the two of us|both of us)\b"
+        r"|\bhow about\b|^let's\b"
         r"|\bwould you (?:like|be willing|be open|be ready|show me|let me|join|consider|agree)\b"
         r"|\bi(?:'d| would) (?:suggest|propose|offer)\b"
         r"|\b(?:i|we)(?:'ll| will) (?:personally )?(?:call|ring|send|take|bring|talk|speak"

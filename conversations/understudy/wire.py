@@ -90,7 +90,7 @@ class Understudy(httpx2.AsyncBaseTransport):
             "id": f"msg_{mark}",
             "type": "message",
             "role": "assistant",
-            "model": body["model"],
+            "model": MODEL,  # not the one asked for, which has a price
             "content": [],
             "stop_reason": "end_turn" if text == whole else "max_tokens",
             "stop_sequence": None,

@@ -13,6 +13,7 @@ from config.tests.desk import (
     make_invitation,
     make_log,
 )
+from conversations.understudy import MODEL as UNDERSTUDY
 from usage import costs
 from usage.exports import HEAD, safe_cell
 from usage.models import Allowance, Hold, UsageLog
@@ -41,6 +42,15 @@ def test_the_cost_of_a_call_tells_cached_input_apart():
     # 300k at 2, 200k at 2.50, 500k at 0.10, 100k out at 10
     assert costs.cost("claude-sonnet-5-5", tokens) == Decimal("2.15")
     assert costs.cost("llama", tokens) is None
+
+
+@pytest.mark.django_db
+def test_the_understudy_is_free_and_not_without_a_price():
+    make_log(model=UNDERSTUDY)
+
+    total = costs.total(costs.by_model(UsageLog.objects.all()))
+
+    assert (total["calls"], total["cost"], total["unpriced"]) == (1, Decimal(0), [])
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import httpx2
 from django.conf import settings
 
 from conversations.prompts import Request
+from conversations.understudy import MODEL as UNDERSTUDY
 from conversations.understudy import Understudy
 from scenarios.library import scripts
 from usage.holds import CallUsage
@@ -114,7 +115,8 @@ class Call:
     def __init__(self, request: Request, *, on_wait: Callable[[], None]) -> None:
         """`on_wait` is called before each wait for a provider that is busy."""
         self.request = request
-        self.model = request.model
+        # Until the provider says which one answers.
+        self.model = UNDERSTUDY if is_understudy() else request.model
         self.stop_reason = ""
         self.first_token_ms: int | None = None
         self.answered = False  # the provider took the request and began to answer

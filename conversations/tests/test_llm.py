@@ -205,3 +205,5 @@ async def test_without_a_key_or_a_server_the_understudy_speaks(settings):
     assert trouble is None
     assert text
     assert call.usage.output_tokens > 0
+    assert call.model == "understudy"
+    assert Call(REQUEST, on_wait=lambda: None).model == "understudy"

@@ -33,6 +33,10 @@ class Pulse:
     stop: bool
 
 
+class Lost(Exception):
+    """The reply is not this process's any more: another one has closed it."""
+
+
 def _ours(message_id: int) -> MessageQuerySet:
     return Message.objects.streaming().filter(pk=message_id, lease_owner=PROCESS)
 
@@ -92,6 +96,12 @@ def finish(
     return Step(found, next_of_coach(conversation))
 
 
+def keep_hold(message_id: int, **fields: Any) -> None:
+    """Note a reply's hold in its row. Raises `Lost` if another process has closed the reply."""
+    if not _ours(message_id).update(**fields):
+        raise Lost
+
+
 def lost(conversation_id: int | None = None) -> list[int]:
     """Ids of replies whose process has died or shut down: of one conversation, or of all."""
     rows = Message.objects.lost()
@@ -137,6 +147,8 @@ def take_over(message_id: int) -> Step | None:
         begin_again = _may_begin_again(found, conversation)
     elif Message.objects.lease_expired().filter(pk=message_id).update(**_interrupted()):
         begin_again = _may_begin_again(found, conversation)
+        # Only now: its process may have taken the hold a moment ago.
+        found.refresh_from_db()
         if found.hold:
             settle(found.hold, CallRecord(found.hold.model, None), user_id=conversation.user_id)
     else:

@@ -96,6 +96,8 @@ class Runner:
     async def _live(self, run: Run) -> None:
         try:
             step = await _reply(run)
+        except leases.Lost:
+            step = None
         except Exception:
             # Nothing may end a reply without a terminal state but the death of the process.
             logger.exception("Reply %s broke", run.message)

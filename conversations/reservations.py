@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db import transaction
 
+from conversations.leases import keep_hold
 from conversations.models import Message, MessageRole
 from conversations.prompts import BLOCK_OVERHEAD, Request, coach_request, partner_request
 from usage.holds import available, take_hold
@@ -15,7 +16,10 @@ COUNT_MARGIN: Final = 1.05
 
 
 def prepare(message_id: int) -> tuple[Request, Hold | None]:
-    """The request of a reply, and a hold for the most that it can cost if that fits."""
+    """The request of a reply, and a hold for the most that it can cost if that fits.
+
+    Raises `leases.Lost` if another process has closed the reply.
+    """
     reply = Message.objects.select_related("session").get(pk=message_id)
     conversation = reply.session
     messages = list(conversation.messages.all())
@@ -62,7 +66,8 @@ def _hold(reply: Message, request: Request, input_bound: int) -> Hold | None:
     if hold is not None:
         # What it measured, so that the next call of the stream can be bounded by this one.
         size = {"size": request.size, "blocks": request.blocks}
-        Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=size)
+        # Undone together if the reply was taken over meanwhile: nobody would settle the hold.
+        keep_hold(reply.pk, hold=hold, metadata=size)
     return hold
 
 

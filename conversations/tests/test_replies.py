@@ -12,11 +12,12 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.utils import timezone
 
-from conversations import llm, replies, turns
+from conversations import leases, llm, replies, turns
 from conversations.live import hub
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.prompts import partner_request
 from conversations.replies import runner
+from conversations.reservations import prepare
 from invitations.models import Invitation
 from usage.models import Hold, HoldState, UsageLog
 
@@ -387,6 +388,39 @@ async def test_a_process_does_not_take_over_what_it_runs_itself(
     await runner().wait()
     partner = await partner_of(conversation)
     assert (partner.status, partner.content) == (MessageStatus.COMPLETE, "One two")
+
+
+async def test_a_reply_that_was_taken_over_before_its_hold_calls_and_holds_nothing(
+    conversation, model_server
+):
+    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    late = timezone.now() - timedelta(seconds=1)
+    await conversation.messages.streaming().aupdate(
+        lease_expires_at=late, stop_requested_at=late, lease_owner="somebody-else"
+    )
+    await sync_to_async(leases.take_over)(sent.replies[0].pk)
+    await runner().carry_out(conversation.pk, sent)
+    await runner().wait()
+    assert model_server.requests() == []
+    assert not await Hold.objects.aexists()
+    assert (await usage_of(conversation)).get("held_tokens", 0) == 0
+
+
+async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(conversation, monkeypatch):
+    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    reply = sent.replies[0].pk
+    late = timezone.now() - timedelta(seconds=1)
+    await conversation.messages.streaming().aupdate(lease_expires_at=late, stop_requested_at=late)
+    locked = leases.locked
+
+    def slowly_locked(pk):
+        prepare(reply)
+        return locked(pk)
+
+    monkeypatch.setattr(leases, "locked", slowly_locked)
+    await sync_to_async(leases.take_over)(reply)
+    assert [hold.state async for hold in Hold.objects.all()] == [HoldState.SETTLED]
+    assert (await usage_of(conversation))["held_tokens"] == 0
 
 
 async def test_a_reply_that_was_taken_over_writes_nothing_more(conversation, model_server):

@@ -22,7 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 FIRST_DELAY, LONGEST_DELAY = 0.4, 15.0
 CONNECT_WITHIN = 10.0
 ANSWER_WITHIN = 8.0
-LOOK_AGAIN_AFTER = 15.0
+LOOK_AGAIN_AFTER = 5.0
 ACK_AFTER = 0.3
 ACK_FRAMES = 100
 

@@ -39,7 +39,10 @@ async def begun(world: World, rng: random.Random, server: Server) -> tuple[Page,
     return here, there
 
 
-@pytest.mark.parametrize("points", [0, 1, 150])
+@pytest.mark.parametrize(
+    "points",
+    [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow), 150],
+)
 async def test_a_killed_servers_reply_begins_again_by_itself(
     services: World, rng: random.Random, points: int
 ) -> None:
@@ -66,6 +69,7 @@ async def test_a_killed_servers_reply_begins_again_by_itself(
     assert len(first["content"]) >= points - len(LONG["text"]) * 0.3
 
 
+@pytest.mark.slow
 async def test_a_reply_that_is_lost_twice_is_not_begun_a_third_time(
     services: World, rng: random.Random
 ) -> None:
@@ -90,6 +94,7 @@ async def test_a_reply_that_is_lost_twice_is_not_begun_a_third_time(
     assert len(await services.calls()) == 2
 
 
+@pytest.mark.slow
 async def test_a_server_that_stood_still_past_its_lease_writes_nothing_more(
     services: World, rng: random.Random
 ) -> None:
@@ -111,7 +116,7 @@ async def test_a_server_that_stood_still_past_its_lease_writes_nothing_more(
     assert auditor.figures.restarted == 1
 
 
-@pytest.fixture(params=["services", "uvicorn"])
+@pytest.fixture(params=["services", pytest.param("uvicorn", marks=pytest.mark.slow)])
 def _pair(request: pytest.FixtureRequest) -> World:
     return request.getfixturevalue(f"_{request.param}")
 

@@ -4,6 +4,8 @@ import asyncio
 import random
 import time
 
+import pytest
+
 from e2e.faults.machines import crowding, wait_until
 from e2e.faults.page import Page
 from e2e.faults.test_crashes import LONG, speaking
@@ -116,6 +118,7 @@ async def test_a_burst_reaches_a_hundred_sockets_over_two_processes_whole(
     await services.settle()
 
 
+@pytest.mark.slow
 async def test_a_page_that_never_reads_is_closed_and_nobody_else_notices(
     services: World, rng: random.Random
 ) -> None:
@@ -168,6 +171,7 @@ def closed_by_peer(writer: asyncio.StreamWriter) -> bool:
     return socket.getsockopt(6, 11, 1)[0] != 1
 
 
+@pytest.mark.slow
 async def test_pages_that_lose_their_line_again_and_again_miss_nothing(
     services: World, rng: random.Random
 ) -> None:

@@ -61,6 +61,27 @@ async def test_other_processes_hear_of_chunks_again_once_redis_is_back(
     await services.settle()
 
 
+async def test_a_page_that_missed_a_turn_gets_it_with_the_next_one(
+    services: World, rng: random.Random
+) -> None:
+    first, second = services.servers
+    room = services.room()
+    writer, reader = services.page(room, first), services.page(room, second)
+    await services.pages_in_step([writer, reader])
+    assert services.redis
+    # Too short for anybody to notice, but what is published meanwhile is gone.
+    services.redis.kill()
+    missed = await writer.say(room.text(rng), kind="ask")
+    await wait_until(lambda: missed in writer.accepted and not writer.streaming, "no answer")
+    await services.restore(services.redis)
+    await asyncio.sleep(1)
+    await writer.say(room.text(rng))
+    await wait_until(
+        lambda: reader.mine(missed) is not None, "the turn that was missed never comes", 30
+    )
+    await services.settle()
+
+
 async def test_the_text_is_whole_though_the_database_was_away(
     services: World, rng: random.Random
 ) -> None:

@@ -99,7 +99,7 @@ async def throw(world: World, room: Room, rubbish: list[str | bytes]) -> None:
                 assert answer.get("code") != "unavailable", answer
 
 
-@pytest.fixture(params=["embedded", "uvicorn"])
+@pytest.fixture(params=["embedded", pytest.param("uvicorn", marks=pytest.mark.slow)])
 def _served(request: pytest.FixtureRequest) -> World:
     return request.getfixturevalue(f"_{request.param}")
 

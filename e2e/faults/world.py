@@ -283,7 +283,7 @@ def tracebacks(printed: str) -> list[str]:
     """
     records = re.split(r"^(?=(?:INFO|WARNING|ERROR|CRITICAL) )", printed, flags=re.MULTILINE)
     return [
-        record[-2500:]
+        f"{record[:200]}…{record[: record.rfind('Error: ') + 200][-600:]}"
         for record in records
         if "Traceback (most recent" in record and not record.startswith("ERROR channels_redis")
     ]

@@ -47,6 +47,14 @@ ADMIN_PAGES = [
 ]
 
 
+ADMIN_FORMS = [
+    "/admin/accounts/user/add/",
+    "/admin/scenarios/scenario/add/",
+    "/admin/invitations/invitation/add/",
+    "/admin/invitations/quotapreset/add/",
+]
+
+
 def violations(page: Page) -> list[str]:
     """What axe finds, one line each."""
     found = Axe().run(page, options=RULES).response["violations"]
@@ -153,6 +161,37 @@ def test_the_admin_breaks_no_policy(visit: Callable[..., Page], ended: Room, wat
         assert answer.status == 200, path
         policy = answer.headers["content-security-policy"]
         assert "unsafe" not in policy
+    assert watch.problems == []
+
+
+def test_the_admin_is_accessible(visit: Callable[..., Page], ended: Room, watch: Watch):
+    page = visit()
+    sign_in(page, ended.site)
+    page.goto(ended.site.url + "/admin/")
+    links = page.locator("#content-main th a[href^='/admin/']")
+    lists = [str(link.get_attribute("href")) for link in links.all()]
+    assert set(ADMIN_PAGES) - set(ADMIN_FORMS) <= {"/admin/", *lists}
+    found = {}
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ["/admin/", *lists, *ADMIN_FORMS]:
+            page.goto(ended.site.url + path)
+            found[f"{path} at {width}"] = violations(page)
+    assert {name: problems for name, problems in found.items() if problems} == {}
+    assert watch.problems == []
+
+
+def test_an_invitations_scenario_is_found_by_typing(
+    visit: Callable[..., Page], scripted_site: Site, watch: Watch
+):
+    page = visit()
+    sign_in(page, scripted_site)
+    page.goto(scripted_site.url + "/admin/invitations/invitation/add/")
+    page.get_by_role("combobox", name="Scenario").click()
+    page.get_by_role("searchbox", name="Search: Scenario").fill("uncle")
+    page.get_by_role("option", name="The uncle with strong opinions").click()
+    expect(page.get_by_role("combobox", name="Scenario: The uncle")).to_be_visible()
+    assert violations(page) == []
     assert watch.problems == []
 
 

@@ -66,6 +66,7 @@ class InvitationAdmin(InvitationActions):
     search_help_text = "Recipient, scenario, inviter or account; or the whole id of an invitation."
     list_select_related = ["scenario", "created_by"]
     date_hierarchy = "created_at"
+    autocomplete_fields = ["scenario"]
     carried = ("usage.Hold",)
     add_fieldsets = [
         ("Who", {"fields": ["recipient_email", "recipient_name"]}),
@@ -103,7 +104,10 @@ class InvitationAdmin(InvitationActions):
     ]
 
     class Media:
-        js = [Script("js/admin-copy.js", type="module")]
+        js = [
+            Script("js/admin-copy.js", type="module"),
+            Script("js/admin-autocomplete.js", type="module"),
+        ]
 
     # --- What is shown -----------------------------------------------------------------------
 
@@ -236,7 +240,6 @@ class InvitationAdmin(InvitationActions):
 class QuotaPresetAdmin(DeskAdmin):
     form = PresetForm
     list_display = ["name", "label", "tokens", "is_default", "sort_order"]
-    list_editable = ["sort_order"]
     search_fields = ["name", "label"]
     actions = ["delete_selected"]
     fields = ["name", "label", "description", "tokens", "is_default", "sort_order"]

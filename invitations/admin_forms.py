@@ -49,7 +49,10 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Invitation
         fields = ("recipient_email", "recipient_name", "scenario", "personal_note", "expires_at")
-        help_texts = {"recipient_email": "Leave empty for a link that you pass on yourself."}
+        help_texts = {
+            "recipient_email": "Leave empty for a link that you pass on yourself.",
+            "expires_at": "In UTC. From then on the link lets nobody in.",
+        }
         widgets = {"personal_note": AdminTextareaWidget(attrs={"rows": 4})}
 
     def clean(self) -> dict[str, Any]:

@@ -63,6 +63,14 @@ class ScenarioAdmin(DeskAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
         return super().get_queryset(request).annotate(sessions_count=Count("sessions"))
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Scenario], search_term: str
+    ) -> tuple[QuerySet[Scenario], bool]:
+        """An invitation's form is offered what may be played, not what is retired."""
+        if request.resolver_match and request.resolver_match.url_name == "autocomplete":
+            queryset = queryset.filter(is_active=True).order_by("name")
+        return super().get_search_results(request, queryset, search_term)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
         if obj is not None and any(scenario_problems(obj)):

@@ -5,6 +5,7 @@ from unittest.mock import patch
 from django.contrib.admin.models import LogEntry
 from django.core import mail
 from django.test import TransactionTestCase, override_settings
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Role, User
@@ -166,6 +167,28 @@ class AddTests(InvitationTestCase):
         assert "A retired one" not in self.page(self.add)
         response = self.client.post(self.add, self.fields(scenario=retired.pk))
         assert response.status_code == 200
+
+    def test_scenarios_are_found_by_typing_but_no_retired_one(self):
+        make_scenario("gone", name="A retired dinner", is_active=False)
+        asked = {"app_label": "invitations", "model_name": "invitation", "field_name": "scenario"}
+
+        found = self.client.get(reverse("admin:autocomplete"), {"term": "dinner", **asked}).json()
+
+        assert [row["text"] for row in found["results"]] == ["The dinner"]
+
+    def test_sending_is_the_first_button_of_a_new_one_and_the_last_of_an_old_one(self):
+        def buttons(html):
+            return re.findall(r'<(?:input|button) type="submit"[^>]*(?:"Save"|"send")', html)
+
+        new = buttons(self.page(self.add))
+        old = buttons(self.page(admin_url(MODEL, "change", make_invitation(self.ada).pk)))
+
+        assert 'class="button send default"' in new[0]
+        assert 'value="send"' in old[-1]
+        assert "default" not in old[-1]
+
+    def test_the_hour_of_the_end_is_said_to_be_in_utc(self):
+        self.assertContains(self.client.get(self.add), "In UTC.")
 
     def test_it_refuses_what_is_no_address(self):
         response = self.client.post(self.add, self.fields(recipient_email="not an address"))

@@ -18,8 +18,8 @@ WORDS: Final = {
     "empty": "The reply came back empty. " + AGAIN,
     "max_tokens": "The reply was cut short because it grew too long.",
     "too_long": "This conversation has grown too long for the model. End it and start a new one.",
-    "budget": "There is not enough budget left for another reply. Ask whoever invited you for more, "
-    "or end the conversation.",
+    "budget": "There is not enough budget left for another reply. Ask whoever invited you for "
+    "more, or end the conversation.",
     "key": "The model cannot be used at present. Please tell whoever invited you.",
     "model": "The model of this scenario is no longer available. Please tell whoever invited you.",
     "spend_limit": "The model cannot be used at present. Please tell whoever invited you.",

@@ -36,8 +36,12 @@ class Step:
 
 
 def locked(conversation_id: int) -> ConversationSession:
-    """The conversation, its row locked until the transaction ends."""
-    return ConversationSession.objects.select_for_update().get(pk=conversation_id)
+    """The conversation, its row locked until the transaction ends.
+
+    Rows that refer to it may be stored meanwhile: a hold is, by a transaction that has locked
+    the purse already, which others lock after the conversation.
+    """
+    return ConversationSession.objects.select_for_update(no_key=True).get(pk=conversation_id)
 
 
 def create(conversation: ConversationSession, **fields: Any) -> Message:

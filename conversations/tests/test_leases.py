@@ -1,11 +1,14 @@
 """A reply's row: renewed while it is ours, ended once, taken over once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations import leases
+from conversations.lanes import locked
 from conversations.models import Kind, MessageRole, MessageStatus
 from usage.holds import CallRecord, CallUsage, take_hold
 from usage.models import HoldState, UsageLog
@@ -139,3 +142,26 @@ def test_a_question_that_waited_is_answered_after_the_note(conversation, say):
     step = leases.finish(note.pk, status=MessageStatus.COMPLETE, content="Good.")
     (answer,) = step.replies
     assert (answer.kind, answer.parent_id) == (Kind.ASIDE, question.pk)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="rows are locked by PostgreSQL")
+@pytest.mark.django_db(transaction=True)
+def test_a_hold_does_not_wait_for_a_conversation_that_is_locked(conversation):
+    def hold():
+        try:
+            with transaction.atomic():
+                connection.cursor().execute("SET LOCAL lock_timeout = '3s'")
+                return take_hold(
+                    conversation.purse,
+                    bound=100,
+                    max_tokens=50,
+                    session_id=conversation.pk,
+                    stream_type="partner",
+                    model="m",
+                )
+        finally:
+            connection.close()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as thread:
+        locked(conversation.pk)
+        assert thread.submit(hold).result() is not None

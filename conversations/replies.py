@@ -119,7 +119,7 @@ class Runner:
                 hub().publish(conversation, frame)
         except DatabaseError as error:
             logger.warning("A change was not told: %s", type(error).__name__)
-            hub().publish(conversation, {"type": "resync"})
+            hub().publish(conversation, frames.resync())
         finally:
             for run in runs:
                 run.announced.set()

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role, User
@@ -82,3 +83,13 @@ def say(conversation: ConversationSession) -> Callable[..., Message]:
         return Message.objects.create(session=conversation, role=role, content=content, **fields)
 
     return store
+
+
+@pytest.fixture
+def guest(invitation: Invitation) -> Client:
+    """A browser that claimed the invitation."""
+    client = Client()
+    session = client.session
+    session["invitations"] = [invitation.pk]
+    session.save()
+    return client

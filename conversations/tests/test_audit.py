@@ -17,16 +17,6 @@ from conversations.models import ConversationSession
 
 
 @pytest.fixture
-def guest(invitation):
-    """A browser that claimed the invitation."""
-    client = Client()
-    session = client.session
-    session["invitations"] = [invitation.pk]
-    session.save()
-    return client
-
-
-@pytest.fixture
 def member(owner):
     client = Client()
     client.force_login(owner, backend=django_settings.AUTHENTICATION_BACKENDS[0])

@@ -14,16 +14,6 @@ from conversations.replies import runner
 
 
 @pytest.fixture
-def guest(invitation):
-    """A browser that claimed the invitation."""
-    client = Client()
-    session = client.session
-    session["invitations"] = [invitation.pk]
-    session.save()
-    return client
-
-
-@pytest.fixture
 def form(guest):
     """The same browser without JavaScript: posts the plain form and waits for the replies."""
     client = AsyncClient()

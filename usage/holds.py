@@ -6,11 +6,12 @@ while the user's row is locked.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import models, transaction
-from django.db.models import F, Sum
-from django.db.models.functions import Greatest, JSONObject
+from django.db.models import F, Subquery, Sum
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Greatest, JSONObject
 from django.utils import timezone
 
 from accounts.models import User
@@ -65,11 +66,23 @@ def _allowance_left(user: User) -> int:
     allowance = Allowance.for_role(user.role)
     if allowance.tokens is None:
         return UNLIMITED
-    spent = UsageLog.objects.filter(
-        user_id=user.pk, invitation_id=None, timestamp__gte=allowance.window_start()
-    ).aggregate(total=Sum(F("input_tokens") + F("output_tokens"), default=0))["total"]
-    held = Hold.objects.held().filter(user=user).aggregate(total=Sum("tokens", default=0))["total"]
-    return max(0, allowance.tokens - spent - held)
+    # In one statement, so at one moment: what is settled between two would be in neither sum.
+    taken = (
+        User.objects.filter(pk=user.pk)
+        .annotate(
+            taken=_sum_for(allowance.spent_by(user.pk), F("input_tokens") + F("output_tokens"))
+            + _sum_for(Hold.objects.held().filter(user=user), F("tokens"))
+        )
+        .values_list("taken", flat=True)
+        .get()
+    )
+    return max(0, allowance.tokens - taken)
+
+
+def _sum_for(rows: models.QuerySet[Any], amount: Combinable) -> Coalesce:
+    """The sum of `amount` over `rows` of one user, as a subquery; 0 where there are none."""
+    total = rows.order_by().values("user_id").annotate(total=Sum(amount)).values("total")
+    return Coalesce(Subquery(total), 0, output_field=models.BigIntegerField())
 
 
 @transaction.atomic

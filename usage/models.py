@@ -1,6 +1,6 @@
 """What model calls cost: holds before a call, a log row after it, allowances per role."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
@@ -176,5 +176,7 @@ class Allowance(models.Model):
             role=role, tokens=DEFAULT_ALLOWANCES[role]
         )
 
-    def window_start(self) -> datetime:
-        return timezone.now() - timedelta(hours=self.window_hours)
+    def spent_by(self, user_id: str) -> models.QuerySet[UsageLog]:
+        """The calls that count against it: in the window, and on no invitation."""
+        since = timezone.now() - timedelta(hours=self.window_hours)
+        return UsageLog.objects.filter(user_id=user_id, invitation_id=None, timestamp__gte=since)

@@ -58,7 +58,7 @@ def room(scenario: Scenario, owner: User) -> tuple[ConversationSession, dict[str
     conversation = ConversationSession.begin(scenario, user=None, invitation=invitation)
     return conversation, {
         "conversation": conversation.pk,
-        "session": session(**{HELD: [invitation.pk]}),
+        "session": session(**{HELD: [invitation.held_as]}),
     }
 
 

@@ -29,15 +29,15 @@ class SessionStatus(models.TextChoices):
 
 class ConversationQuerySet(models.QuerySet["ConversationSession"]):
     def visible_to(
-        self, user: "User | AnonymousUser", invitation_ids: "Collection[str]" = ()
+        self, user: "User | AnonymousUser", held_invitations: "Collection[str]" = ()
     ) -> Self:
-        """Those of a visitor: their account's, and those of the invitations they hold.
+        """Those of a visitor: their account's, and those of the invitations their browser holds.
 
         An invitation that an account took over opens its conversations to that account alone.
         """
         held = Q(
             user=None,
-            invitation__in=invitation_ids,
+            invitation__held_as__in=held_invitations,
             invitation__linked_user=None,
             invitation__revoked_at=None,
             invitation__expires_at__gt=timezone.now(),
@@ -122,14 +122,14 @@ class ConversationSession(models.Model):
             **{field: getattr(scenario, field) for field in cls.SNAPSHOT},
         )
 
-    def is_visible_to(self, user_id: str | None, invitation_ids: "Collection[str]") -> bool:
+    def is_visible_to(self, user_id: str | None, held_invitations: "Collection[str]") -> bool:
         """What `ConversationQuerySet.visible_to` asks the database, of a row at hand."""
         if self.user_id is not None:
             return self.user_id == user_id
         invitation = self.invitation
         return (
             invitation is not None
-            and invitation.pk in invitation_ids
+            and invitation.held_as in held_invitations
             and invitation.linked_user_id is None
             and invitation.is_open
         )

@@ -27,31 +27,31 @@ class Means:
         return not self.why_not
 
 
-def usable(user: User | AnonymousUser, invitation_ids: Collection[str]) -> InvitationQuerySet:
+def usable(user: User | AnonymousUser, held_invitations: Collection[str]) -> InvitationQuerySet:
     """Open invitations that a visitor holds, as a guest or by their account."""
-    mine = Invitation.objects.open().filter(pk__in=invitation_ids, linked_user=None)
+    mine = Invitation.objects.open().held_by(held_invitations)
     if user.is_authenticated:
         mine = mine | Invitation.objects.open().filter(linked_user=user)
     return mine.select_related("scenario", "created_by")
 
 
-def waiting(user: User | AnonymousUser, invitation_ids: Collection[str]) -> list[Invitation]:
+def waiting(user: User | AnonymousUser, held_invitations: Collection[str]) -> list[Invitation]:
     """Held invitations on which no conversation has been started yet."""
     started = ConversationSession.objects.filter(invitation=OuterRef("pk"))
-    return list(usable(user, invitation_ids).exclude(Exists(started)))
+    return list(usable(user, held_invitations).exclude(Exists(started)))
 
 
 def means(
-    user: User | AnonymousUser, invitation_ids: Collection[str], scenario: Scenario | None = None
+    user: User | AnonymousUser, held_invitations: Collection[str], scenario: Scenario | None = None
 ) -> Means:
     """How this visitor may start `scenario` (any, where None): an invitation first, else allowance.
 
     An invitation to one scenario opens that one only, an invitation without opens all.
     """
     account = user if user.is_authenticated else None
-    for invitation in usable(user, invitation_ids):
+    for invitation in usable(user, held_invitations):
         fits = scenario is None or invitation.scenario_id in (None, scenario.pk)
-        if fits and invitation.status in (Status.OPEN, Status.CLAIMED):
+        if fits and invitation.status != Status.USED_UP:
             return Means(account, invitation)
     if account is None:
         return Means(None, None, "Sign in, or open the invitation that was sent to you.")

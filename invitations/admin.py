@@ -17,8 +17,10 @@ from invitations.models import Invitation, QuotaPreset, Status
 from scenarios.models import Scenario
 
 TONES = {
-    Status.OPEN: "busy",
+    Status.DRAFT: "quiet",
+    Status.SENT: "busy",
     Status.CLAIMED: "good",
+    Status.LINKED: "good",
     Status.EXPIRED: "quiet",
     Status.REVOKED: "bad",
     Status.USED_UP: "warning",

@@ -1,6 +1,7 @@
 """What a browser holds: the invitations it took up, and the one it is about to take up.
 
-The session keeps ids, never links: a leaked session table opens nothing.
+The session keeps `Invitation.held_as`, never links: a leaked session table opens nothing, and a
+new link ends what browsers held by the old one.
 """
 
 from collections.abc import MutableMapping
@@ -19,7 +20,7 @@ Session = MutableMapping[str, Any]
 
 
 def held_invitations(session: Any) -> list[str]:
-    """Return the ids of the invitations that this browser took up; for requests and sockets."""
+    """Return `held_as` of the invitations that this browser took up; for requests and sockets."""
     return list(session.get(HELD, [])) if session else []
 
 
@@ -32,8 +33,8 @@ def claim(request: HttpRequest, invitation: Invitation) -> bool:
     if not invitation.claim(account_of(request)):
         return False
     request.session.cycle_key()
-    others = [pk for pk in held_invitations(request.session) if pk != invitation.pk]
-    request.session[HELD] = [*others, invitation.pk][-MOST_HELD:]
+    others = [key for key in held_invitations(request.session) if key != invitation.held_as]
+    request.session[HELD] = [*others, invitation.held_as][-MOST_HELD:]
     return True
 
 
@@ -41,20 +42,21 @@ def is_holder(request: HttpRequest, invitation: Invitation) -> bool:
     """Whether the visitor took `invitation` up before, in this browser or by their account."""
     if invitation.linked_user_id:
         return invitation.linked_user_id == request.user.pk
-    return invitation.pk in held_invitations(request.session)
+    return invitation.held_as in held_invitations(request.session)
 
 
 def wait_at_the_door(session: Session, invitation: Invitation) -> None:
     """Remember `invitation` while the visitor signs in."""
-    session[AT_THE_DOOR] = invitation.pk
+    session[AT_THE_DOOR] = invitation.held_as
 
 
 def at_the_door(session: Session) -> Invitation | None:
     """Return the invitation that the visitor had opened before they went to sign in."""
-    pk = session.get(AT_THE_DOOR)
-    if not pk:
+    key = session.get(AT_THE_DOOR)
+    if not key:
         return None
-    return Invitation.objects.select_related("scenario", "created_by").filter(pk=pk).first()
+    found = Invitation.objects.select_related("scenario", "created_by")
+    return found.filter(held_as=key).first()
 
 
 def account_of(request: HttpRequest) -> User | None:

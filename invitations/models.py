@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
@@ -19,6 +19,8 @@ from invitations.quota import JSONWholeNumber, in_words, tokens, validate_quota,
 from scenarios.models import Scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from accounts.models import User
 
 signer = Signer(salt="invitation")
@@ -65,11 +67,30 @@ class QuotaPreset(models.Model):
 
 
 class Status(models.TextChoices):
-    OPEN = "open", "Open"
+    DRAFT = "draft", "Draft"
+    SENT = "sent", "Sent"
     CLAIMED = "claimed", "Claimed"
+    LINKED = "linked", "Linked to an account"
     EXPIRED = "expired", "Expired"
     REVOKED = "revoked", "Revoked"
     USED_UP = "used_up", "Used up"
+
+
+class Wish(models.TextChoices):
+    """What a holder may ask the inviter for, once until staff have answered."""
+
+    TIME = "time", "more time"
+    BUDGET = "budget", "more budget"
+
+    @property
+    def field(self) -> str:
+        """Where the invitation keeps when it was asked for."""
+        return f"{self.value}_asked_at"
+
+    @property
+    def status(self) -> Status:
+        """The state in which it makes sense."""
+        return Status.EXPIRED if self == Wish.TIME else Status.USED_UP
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
@@ -105,7 +126,20 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         if status == Status.USED_UP:
             return found.filter(spent_tokens__gte=F("quota_tokens"))
         found = found.filter(spent_tokens__lt=F("quota_tokens"))
-        return found.filter(claimed_at__isnull=status != Status.CLAIMED)
+        if status == Status.LINKED:
+            return found.exclude(linked_user=None)
+        found = found.filter(linked_user=None)
+        if status == Status.CLAIMED:
+            return found.exclude(claimed_at=None)
+        return found.filter(claimed_at=None, sent_at__isnull=status != Status.SENT)
+
+    def held_by(self, keys: "Collection[str]") -> Self:
+        """Those that a guest's browser still holds by its session's `keys`.
+
+        A new link takes them away from the browsers that came in by the old one, an account
+        from all of them.
+        """
+        return self.filter(held_as__in=keys, linked_user=None)
 
     def for_link(self, link: str) -> "Invitation | None":
         """The invitation that a signed link names, whatever its state; None if there is none."""
@@ -119,6 +153,9 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 class Invitation(models.Model):
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
+    # What a guest's session keeps of it. It changes with the token, so that a new link also ends
+    # what the old one opened; it opens nothing by itself.
+    held_as = models.CharField(max_length=32, unique=True, default=new_id, editable=False)
     scenario = models.ForeignKey(
         Scenario,
         models.SET_NULL,
@@ -138,6 +175,18 @@ class Invitation(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField("last sent", null=True, blank=True, editable=False)
+    opened_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When a button on its page was first pressed. Looking leaves no trace.",
+    )
+    time_asked_at = models.DateTimeField(
+        "asked for more time", null=True, blank=True, editable=False
+    )
+    budget_asked_at = models.DateTimeField(
+        "asked for more budget", null=True, blank=True, editable=False
+    )
     linked_user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -223,7 +272,11 @@ class Invitation(models.Model):
             return Status.EXPIRED
         if self.settled + self.held >= self.limit:
             return Status.USED_UP
-        return Status.CLAIMED if self.claimed_at else Status.OPEN
+        if self.linked_user_id:
+            return Status.LINKED
+        if self.claimed_at:
+            return Status.CLAIMED
+        return Status.SENT if self.sent_at else Status.DRAFT
 
     @property
     def is_open(self) -> bool:
@@ -238,15 +291,67 @@ class Invitation(models.Model):
         """
         now = timezone.now()
         mine = type(self).objects.open().filter(pk=self.pk)
+        times = {field: Coalesce(field, models.Value(now)) for field in ("opened_at", "claimed_at")}
         if user is None:
-            mine.filter(linked_user=None, claimed_at=None).update(claimed_at=now)
+            mine.filter(linked_user=None, claimed_at=None).update(**times)
         else:
-            mine.filter(Q(linked_user=None) | Q(linked_user=user)).update(
-                linked_user=user,
-                claimed_at=Coalesce("claimed_at", models.Value(now)),
-            )
-        self.refresh_from_db(fields=["claimed_at", "linked_user", "revoked_at", "expires_at"])
+            mine.filter(Q(linked_user=None) | Q(linked_user=user)).update(linked_user=user, **times)
+        self.refresh_from_db(
+            fields=["opened_at", "claimed_at", "linked_user", "revoked_at", "expires_at"]
+        )
         return self.is_open and self.linked_user_id == (user.pk if user else None)
+
+    def open_page(self) -> None:
+        """Note that a person pressed a button on its page; only the first time counts."""
+        now = timezone.now()
+        type(self).objects.filter(pk=self.pk, opened_at=None).update(opened_at=now)
+
+    def ask(self, wish: Wish) -> bool:
+        """Note that the holder asks for `wish`. Returns whether this call did.
+
+        One conditional UPDATE: of two presses at once, one is told to write the mail. False as
+        well where it is asked for already, or where there is no need for it.
+        """
+        missing = type(self).objects.in_status(wish.status).filter(**{wish.field: None})
+        done = missing.filter(pk=self.pk).update(**{wish.field: timezone.now()})
+        self.refresh_from_db(fields=[wish.field])
+        return bool(done)
+
+    def unask(self, wish: Wish) -> None:
+        """Take a wish back that did not reach the inviter."""
+        asked = {"pk": self.pk, wish.field: getattr(self, wish.field)}
+        type(self).objects.filter(**asked).update(**{wish.field: None})
+        setattr(self, wish.field, None)
+
+    @transaction.atomic
+    def extend(self, by: timedelta) -> datetime:
+        """Move the expiry on by `by`, counted from now where it is past; returns the old one.
+
+        That answers a wish for more time.
+        """
+        self._lock("expires_at")
+        before = self.expires_at
+        self.expires_at, self.time_asked_at = max(before, timezone.now()) + by, None
+        self.save(update_fields=["expires_at", "time_asked_at"])
+        return before
+
+    @transaction.atomic
+    def add_tokens(self, count: int) -> int:
+        """Add `count` tokens to the budget; returns the old limit.
+
+        That answers a wish for more budget. Raises `ValidationError` where a quota cannot hold
+        so many.
+        """
+        self._lock("quota")
+        before = self.limit
+        self.quota, self.budget_asked_at = {**self.quota, "tokens": before + count}, None
+        self.save(update_fields=["quota", "budget_asked_at"])
+        return before
+
+    def _lock(self, field: str) -> None:
+        """Read `field` anew and keep others from writing the row until the transaction ends."""
+        rows = type(self).objects.select_for_update()
+        self.refresh_from_db(fields=[field], from_queryset=rows)
 
     @property
     def why_not_sendable(self) -> str:
@@ -267,12 +372,16 @@ class Invitation(models.Model):
             raise ValidationError(reason)
         message(self).send()
         self.sent_at = timezone.now()
-        self.save(update_fields=["sent_at"])
+        # Not where the link was replaced meanwhile: the new one has not been sent.
+        type(self).objects.filter(pk=self.pk, token=self.token).update(sent_at=self.sent_at)
 
     def new_link(self) -> None:
-        """Replace the token, which closes the old link; the new one has not been sent yet."""
-        self.token, self.sent_at = new_token(), None
-        self.save(update_fields=["token", "sent_at"])
+        """Replace the token: the old link is closed, and so are browsers that came in by it.
+
+        An account that took the invitation over keeps it. The new link has not been sent yet.
+        """
+        self.token, self.held_as, self.sent_at = new_token(), new_id(), None
+        self.save(update_fields=["token", "held_as", "sent_at"])
 
     def revoke(self) -> None:
         """Close the link for good; what was said stays. Revoking twice keeps the first time."""

@@ -90,6 +90,6 @@ def guest(invitation: Invitation) -> Client:
     """A browser that claimed the invitation."""
     client = Client()
     session = client.session
-    session["invitations"] = [invitation.pk]
+    session["invitations"] = [invitation.held_as]
     session.save()
     return client

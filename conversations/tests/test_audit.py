@@ -60,10 +60,12 @@ def test_a_deleted_person_is_out(own_pass, owner):
     assert expired([own_pass]) == {own_pass: SIGNED_OUT}
 
 
-@pytest.mark.parametrize("change", ["revoke", "expire", "link", "delete"])
+@pytest.mark.parametrize("change", ["revoke", "new link", "expire", "link", "delete"])
 def test_an_invitation_that_is_gone_takes_its_guests_with_it(guest_pass, invitation, owner, change):
     if change == "revoke":
         invitation.revoke()
+    elif change == "new link":
+        invitation.new_link()
     elif change == "expire":
         invitation.expires_at = timezone.now() - timedelta(seconds=1)
         invitation.save()
@@ -115,7 +117,7 @@ def test_the_rule_at_hand_is_the_rule_in_the_database(
     if own:
         conversation.user = owner
         conversation.save()
-    held = [invitation.pk] if holds else []
+    held = [invitation.held_as] if holds else []
     row = ConversationSession.objects.get(pk=conversation.pk)
     for user in (owner, stranger):
         found = ConversationSession.objects.visible_to(user, held).filter(pk=row.pk).exists()
@@ -123,8 +125,9 @@ def test_the_rule_at_hand_is_the_rule_in_the_database(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_socket_of_a_revoked_invitation_closes_within_two_seconds(
-    guest, invitation, conversation
+@pytest.mark.parametrize("close", ["revoke", "new_link"])
+async def test_the_socket_of_a_closed_link_closes_within_two_seconds(
+    guest, invitation, conversation, close
 ):
     cookie = f"sessionid={guest.cookies['sessionid'].value}"
     socket = WebsocketCommunicator(
@@ -133,7 +136,7 @@ async def test_the_socket_of_a_revoked_invitation_closes_within_two_seconds(
         headers=[(b"cookie", cookie.encode()), (b"origin", b"http://localhost:8000")],
     )
     assert (await socket.connect())[0]
-    await sync_to_async(invitation.revoke)()
+    await sync_to_async(getattr(invitation, close))()
     async with asyncio.timeout(2):
         assert await socket.receive_output(2) == {"type": "websocket.close", "code": GONE}
     await socket.disconnect()

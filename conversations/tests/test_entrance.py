@@ -1,12 +1,9 @@
 """The page behind an invitation's link, and the way from there into the conversation."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.utils import timezone
@@ -17,6 +14,7 @@ from config.logs import HideInvitationLinks
 from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from invitations.models import Invitation
+from invitations.tests.racing import all_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -253,6 +251,18 @@ def test_the_guests_old_browser_is_shut_out_by_then(client, url, dana):
     assert not may_read(client)
 
 
+def test_a_new_link_shuts_out_who_came_in_by_the_old_one(client, url, invitation):
+    client.post(url)
+    client.post(url, {"action": "sign-in"})
+    invitation.new_link()
+    assert not may_read(client)
+    assert client.get("/invite/opened/").status_code == 404
+    assert client.get(url).status_code == 404
+    client.post(invitation.get_absolute_url())
+    assert may_read(client)
+    assert ConversationSession.objects.count() == 1
+
+
 def test_signed_in_as_somebody_else_is_a_choice(client, invitation, url, dana):
     Invitation.objects.update(recipient_email="rita@example.com")
     client.force_login(dana)
@@ -313,7 +323,7 @@ def test_a_guest_who_goes_to_sign_in_keeps_what_they_hold(client, url, invitatio
     client.post(url, {"action": "sign-in"})
     assert may_read(client)
     client.post("/accounts/login/", {"login": "dana@example.com", "password": PASSWORD})
-    assert client.session["invitations"] == [invitation.pk]
+    assert client.session["invitations"] == [invitation.held_as]
     assert may_read(client)
 
 
@@ -437,20 +447,6 @@ def test_a_page_without_referrer_can_still_send_its_form(browser, url, headers, 
 # --- All at once ---------------------------------------------------------------------------
 
 
-def all_at_once(calls):
-    together = threading.Barrier(len(calls))
-
-    def one(call):
-        try:
-            together.wait(30)
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(one, calls))
-
-
 @pytest.mark.django_db(transaction=True)
 def test_posts_at_once_begin_one_conversation(url):
     responses = all_at_once([lambda: Client().post(url) for _ in range(8)])
@@ -475,6 +471,22 @@ def test_of_twenty_browsers_with_accounts_one_wins_and_the_others_read_why(url):
         if response.status_code == 409
     )
     assert ConversationSession.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_guests_and_accounts_at_once_one_account_is_left(url, invitation):
+    """Guests share the link until an account takes it over, which shuts all of them out."""
+    browsers = [Client() for _ in range(20)]
+    for number in range(10):
+        browsers[number].force_login(person(f"p{number}@example.com"))
+    responses = all_at_once([lambda b=browser: b.post(url) for browser in browsers])
+    winners = [b for b, r in zip(browsers, responses, strict=True) if r.status_code == 303]
+    assert len([b for b in winners if "_auth_user_id" in b.session]) == 1
+    assert {response.status_code for response in responses} <= {303, 409}
+    assert [may_read(browser) for browser in browsers].count(True) == 1
+    invitation.refresh_from_db()
+    assert invitation.linked_user
+    assert ConversationSession.objects.get().user == invitation.linked_user
 
 
 # --- Logs ----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def _room(scenario: Any, staff: Any, tokens: int) -> dict[str, Any]:
     invitation.claim()
     conversation = ConversationSession.begin(scenario, user=None, invitation=invitation)
     visitor = SessionStore()
-    visitor["invitations"] = [invitation.pk]
+    visitor["invitations"] = [invitation.held_as]
     visitor.create()
     cookie = f"{settings.SESSION_COOKIE_NAME}={visitor.session_key}"
     return {"conversation": conversation.pk, "invitation": invitation.pk, "cookie": cookie}

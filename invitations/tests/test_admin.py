@@ -77,7 +77,7 @@ class ListTests(InvitationTestCase):
 
         html = self.page(self.list)
 
-        for words in ("Gwen", "guest@example.org", "The dinner", ">Open</span>"):
+        for words in ("Gwen", "guest@example.org", "The dinner", ">Draft</span>"):
             assert words in html
         assert "1,234 of 25,000, 500 set aside" in html
         assert 'max="25000" value="1734"' in html
@@ -94,7 +94,9 @@ class ListTests(InvitationTestCase):
     def test_it_filters_by_status(self):
         now = timezone.now()
         made = {
-            "open": make_invitation(self.ada),
+            "draft": make_invitation(self.ada),
+            "sent": make_invitation(self.ada, sent_at=now),
+            "linked": make_invitation(self.ada, linked_user=self.lena, claimed_at=now),
             "claimed": make_invitation(self.ada, claimed_at=now),
             "expired": make_invitation(self.ada, expires_at=now),
             "revoked": make_invitation(self.ada, revoked_at=now),

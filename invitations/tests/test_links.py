@@ -8,7 +8,9 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from accounts.tests.people import person
 from config.logs import HideInvitationLinks, hide_links
+from invitations import mailing
 from invitations.models import Invitation, Status
 from invitations.tests.making import invitation
 
@@ -55,6 +57,20 @@ def test_a_new_link_closes_the_old_one():
     assert found.sent_at is None
 
 
+def test_a_mail_under_way_does_not_make_a_new_link_a_sent_one(monkeypatch):
+    found = invitation(recipient_email="rita@example.com")
+    mail = mailing.message
+
+    def replaced_meanwhile(sent):
+        Invitation.objects.get(pk=found.pk).new_link()
+        return mail(sent)
+
+    monkeypatch.setattr("invitations.models.message", replaced_meanwhile)
+    found.send()
+    found.refresh_from_db()
+    assert found.sent_at is None
+
+
 def test_the_address_is_the_sites_own(settings):
     settings.SITE_URL = "https://parley.example/"
     found = invitation()
@@ -73,15 +89,23 @@ def test_revoking_twice_keeps_the_first_time():
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
-        ({}, Status.OPEN),
+        ({}, Status.DRAFT),
+        ({"sent_at": timezone.now()}, Status.SENT),
         ({"claimed_at": timezone.now()}, Status.CLAIMED),
         ({"expires_at": timezone.now() - timedelta(seconds=1)}, Status.EXPIRED),
         ({"revoked_at": timezone.now()}, Status.REVOKED),
         ({"usage": {"input_tokens": 20_000, "held_tokens": 5_000}}, Status.USED_UP),
-        ({"usage": {"input_tokens": 20_000, "held_tokens": 4_999}}, Status.OPEN),
+        ({"usage": {"input_tokens": 20_000, "held_tokens": 4_999}}, Status.DRAFT),
+        ({"linked": True}, Status.LINKED),
+        ({"linked": True, "usage": {"input_tokens": 25_000}}, Status.USED_UP),
+        ({"linked": True, "revoked_at": timezone.now()}, Status.REVOKED),
+        ({"revoked_at": timezone.now(), "expires_at": timezone.now()}, Status.REVOKED),
     ],
 )
 def test_lists_and_single_invitations_agree_on_the_status(fields, status):
+    if "linked" in fields:
+        fields = {"linked_user": person(), "claimed_at": timezone.now(), **fields}
+        del fields["linked"]
     found = invitation(**fields)
     assert found.status == status
     for value in Status:

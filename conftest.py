@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.test import override_settings
 
 from e2e import chromium
@@ -48,6 +49,12 @@ def _quick(django_test_environment: None) -> Iterator[None]:
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_limits_from_before() -> None:
+    """Nobody is slowed down by what an earlier test did."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import User
+from config import addresses
 
 NAME_LENGTH = 200
 
@@ -40,6 +41,9 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> EmailMessage:
         headers = {"Auto-Submitted": "auto-generated"} | (headers or {})
         return super().render_mail(template_prefix, email, context, headers)
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return addresses.of_request(request)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("accounts:account")

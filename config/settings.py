@@ -51,6 +51,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (
     ["localhost", "127.0.0.1", "[::1]", urlsplit(SITE_URL).hostname or "localhost"]
 )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[]) or [SITE_ORIGIN]
+# Reverse proxies before us, each of which adds to X-Forwarded-For; none: the header is ignored.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 # A page on any other origin, another port included, may not open a socket.
 SOCKET_ORIGINS = [
     *CSRF_TRUSTED_ORIGINS,
@@ -170,9 +172,10 @@ if REDIS_URL:
     CHANNEL_LAYERS = {"default": LAYERS[CHANNEL_LAYER]}
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "config.cache.ForgivingRedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": REDIS_PREFIX,
+            "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         }
     }
 else:
@@ -221,6 +224,14 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Generous by address, since a whole class shares one; tight by account, where guessing happens.
+ACCOUNT_RATE_LIMITS = {
+    "login": "120/m/ip",
+    "login_failed": "60/m/ip,5/5m/key",
+    "request_login_code": "90/m/ip,3/m/key,20/h/key",
+    "reset_password": "30/m/ip,3/m/key,20/h/key",
+    "signup": "90/m/ip",
+}
 ACCOUNT_FORMS = {
     "request_login_code": "accounts.forms.RequestLoginCodeForm",
     "signup": "accounts.forms.SignupForm",

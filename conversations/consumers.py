@@ -9,7 +9,7 @@ from uuid import UUID
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from conversations import catchup, frames, turns
+from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor
 from conversations.database import in_thread
 from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
@@ -38,6 +38,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         self.bucket = Bucket()
         if not await in_thread(self.is_visible):
             await self.close()
+            return
+        if not await in_thread(pace.may_connect, self.scope):
+            await self.accept()  # only after it can a page be told why
+            await self.close(FLOODING)
             return
         await self.accept()
         self.outgoing = Outgoing(self.send, self.close)
@@ -70,6 +74,9 @@ class ConversationConsumer(AsyncWebsocketConsumer):
                 return
             self.bucket.take()
             frame = parse(text_data, HANDLERS)
+            if frame["type"] in pace.COSTLY:
+                who = pace.visitor(self.scope["user"], self.scope["session"])
+                await in_thread(pace.check, self.pk, who)
             await HANDLERS[frame["type"]](self, frame)
         except BadFrame as error:
             self.answer(frames.error(error.code, error.words))

@@ -13,12 +13,17 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
 
+from config import addresses
+from config.limits import Limit
 from conversations.models import ConversationSession
 from conversations.views import let_partner_open
 from invitations import claims
 from invitations.csrf import refuse_forgery
 from invitations.models import Invitation, Status
 from scenarios.models import Scenario
+
+# Room for a class that opens its links at once; a link itself is too long to be guessed.
+CLAIMS: Final = Limit("claims", 120, 60)
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
@@ -37,7 +42,8 @@ def door(view: View) -> View:
     @wraps(view)
     async def wrapped(request: HttpRequest, **kwargs: str) -> HttpResponse:
         if request.method in ("GET", "HEAD", "POST"):
-            response = await sync_to_async(refuse_forgery)(request) or await view(request, **kwargs)
+            refusal = await sync_to_async(refused)(request)
+            response = refusal or await view(request, **kwargs)
         else:
             response = HttpResponseNotAllowed(["GET", "HEAD", "POST"])
         for name, value in HEADERS.items():
@@ -45,6 +51,15 @@ def door(view: View) -> View:
         return response
 
     return wrapped
+
+
+def refused(request: HttpRequest) -> HttpResponse | None:
+    """The answer to a forged claim, or to one too many from the visitor's address."""
+    if request.method == "POST" and not CLAIMS.take(
+        addresses.network(addresses.of_request(request))
+    ):
+        return render(request, "429.html", status=429)
+    return refuse_forgery(request)
 
 
 @door

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from conversations import frames, leases, turns
+from conversations import frames, leases, pace, turns
 from conversations.lanes import Step
 from conversations.models import (
     ConversationSession,
@@ -102,14 +102,17 @@ async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The conversation. POST is the plain form of a page without JavaScript."""
     conversation = await sync_to_async(_find)(request, pk)
     await _recover(pk)
-    error, draft = "", ""
+    error, draft, status = "", "", 200
     if request.method == "POST":
         try:
             return await _act(request, conversation)
         except Refused as refusal:
             error, draft = refusal.words, request.POST.get("text", "")
+            status = 429 if refusal.code == "too_often" else 409
     arrived = runner().arrived(pk)
-    return await sync_to_async(_page)(request, pk, arrived, error=error, draft=draft)
+    page = await sync_to_async(_page)(request, pk, arrived, error=error, draft=draft)
+    page.status_code = status
+    return page
 
 
 async def _recover(pk: int) -> None:
@@ -125,6 +128,8 @@ def _find(request: HttpRequest, pk: int) -> ConversationSession:
 async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpResponseBase:
     """Carry out what the plain form asks for. Raises `Refused`."""
     pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
+    if action in pace.COSTLY:
+        await sync_to_async(lambda: pace.check(pk, pace.visitor(request.user, request.session)))()
     match action:
         case "send":
             step = await sync_to_async(turns.send)(pk, _client_id(request), text)
@@ -187,7 +192,6 @@ def _page(
             "draft": draft,
             "page_data": _page_data(conversation, said + notes),
         },
-        status=409 if error else 200,
     )
 
 

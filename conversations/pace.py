@@ -1,0 +1,41 @@
+"""How fast one may go on: with what asks a model for something, and with connecting.
+
+People are counted by their session or account and by their conversation. An address stands for
+a whole class or office, so it has a limit that only a program reaches.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from config import addresses
+from config.limits import Limit
+from conversations.turns import Refused
+
+# What costs a model call, by the names that forms and frames have for it.
+COSTLY: Final = frozenset({"send", "ask", "retry"})
+# A reply takes seconds; sixty in a minute is no conversation.
+IN_A_CONVERSATION: Final = Limit("calls_in_conversation", 60, 60)
+OF_A_VISITOR: Final = Limit("calls_of_visitor", 120, 60)
+# A page that comes back after a restart of the server connects eight times in its first minute.
+CONNECTS: Final = Limit("connects_of_visitor", 120, 60)
+CONNECTS_FROM: Final = Limit("connects_from", 2400, 60)
+
+
+def visitor(user: Any, session: Any) -> str:
+    """Whom to count somebody as: their account, else the session of their browser."""
+    if user.is_authenticated:
+        return f"account {user.pk}"
+    return f"session {session.session_key}" if session and session.session_key else ""
+
+
+def check(conversation: int, who: str) -> None:
+    """Count something that costs a model call. Raises `Refused` for one too many."""
+    if not (IN_A_CONVERSATION.take(conversation) and OF_A_VISITOR.take(who)):
+        raise Refused("too_often", "That is too much in a short time. Wait a minute, then go on.")
+
+
+def may_connect(scope: Mapping[str, Any]) -> bool:
+    """Count a socket that connects; return whether it may."""
+    who = visitor(scope["user"], scope["session"])
+    address = addresses.network(addresses.of_scope(scope))
+    return (not who or CONNECTS.take(who)) and CONNECTS_FROM.take(address)

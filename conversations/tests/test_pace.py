@@ -1,0 +1,107 @@
+"""How fast one may send, claim and connect, by the page's forms and by its socket."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import Client
+
+from config.limits import Limit
+from conversations import entrance, pace
+from conversations.consumers import FLOODING
+from conversations.models import Message
+from conversations.replies import runner
+from conversations.tests.test_consumers import Page, cookie_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def one_a_minute(monkeypatch):
+    """Every limit at one, so that the second is one too many."""
+    for name in ("IN_A_CONVERSATION", "OF_A_VISITOR", "CONNECTS", "CONNECTS_FROM"):
+        monkeypatch.setattr(pace, name, Limit(name, 1, 3600))
+    monkeypatch.setattr(entrance, "CLAIMS", Limit("claims", 1, 3600))
+
+
+def send(client, conversation, text, **more):
+    fields = {"action": "send", "client_id": str(uuid4()), "text": text} | more
+    return client.post(conversation.get_absolute_url(), fields)
+
+
+def test_a_form_too_many_is_refused_with_words_and_keeps_what_was_written(
+    one_a_minute, guest, conversation
+):
+    assert send(guest, conversation, "Hello?").status_code == 303
+    response = send(guest, conversation, "Hello again")
+    page = response.content.decode()
+    assert response.status_code == 429
+    assert "Wait a minute" in page
+    assert ">Hello again</textarea>" in page
+    assert Message.objects.filter(role="user").count() == 1
+
+
+def test_ending_is_never_too_fast(one_a_minute, guest, conversation):
+    send(guest, conversation, "Hello?")
+    assert guest.post(conversation.get_absolute_url(), {"action": "end"}).status_code == 303
+
+
+async def test_a_frame_too_many_is_refused_and_the_socket_stays(one_a_minute, guest, conversation):
+    page = Page(conversation, cookie_of(guest))
+    assert await page.connect()
+    first, second = str(uuid4()), str(uuid4())
+    await page.send(type="send", id=first, text="Hello?")
+    await page.until("accepted", id=first)
+    await page.send(type="send", id=second, text="Hello again")
+    refused = await page.until("refused", id=second)
+    assert (refused["code"], "Wait a minute" in refused["text"]) == ("too_often", True)
+    await page.send(type="sync", newest=0, streaming={})
+    await page.until("synced")
+    assert await conversation.messages.filter(role="user").acount() == 1
+    await runner().wait()
+    await page.socket.disconnect()
+
+
+async def test_sends_by_form_and_by_socket_are_counted_together(one_a_minute, guest, conversation):
+    await sync_to_async(send)(guest, conversation, "Hello?")
+    page = Page(conversation, cookie_of(guest))
+    await page.connect()
+    await page.send(type="ask", id=str(uuid4()), text="And now?")
+    assert (await page.until("refused"))["code"] == "too_often"
+    await page.socket.disconnect()
+
+
+async def test_a_socket_too_many_is_closed_with_a_code(one_a_minute, guest, conversation):
+    first = Page(conversation, cookie_of(guest))
+    assert await first.connect()
+    second = Page(conversation, cookie_of(guest))
+    assert await second.connect()
+    async with asyncio.timeout(5):
+        closed = await second.socket.receive_output(5)
+    assert closed == {"type": "websocket.close", "code": FLOODING}
+    await first.send(type="sync", newest=0, streaming={})
+    await first.until("synced")
+    await first.socket.disconnect()
+    await second.socket.disconnect()
+
+
+def test_a_claim_too_many_gets_a_page_and_claims_nothing(one_a_minute, invitation, settings):
+    settings.TRUSTED_PROXIES = 1
+    url = invitation.get_absolute_url()
+    assert (
+        Client().post("/invite/un:known/", headers={"x-forwarded-for": "9.9.9.9"}).status_code
+        == 404
+    )
+    response = Client().post(url, headers={"x-forwarded-for": "8.8.8.8, 9.9.9.9"})
+    invitation.refresh_from_db()
+    assert (response.status_code, invitation.claimed_at) == (429, None)
+    assert response["Referrer-Policy"] == "no-referrer"
+    assert "One moment" in response.content.decode()
+    assert Client().get(url, headers={"x-forwarded-for": "9.9.9.9"}).status_code == 200
+    assert Client().post(url, headers={"x-forwarded-for": "9.9.9.8"}).status_code == 303
+
+
+def test_a_class_behind_one_address_comes_in_at_once(invitation):
+    url = invitation.get_absolute_url()
+    assert {Client().post(url).status_code for _ in range(30)} == {303}

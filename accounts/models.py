@@ -91,6 +91,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email = type(self).objects.normalize_email(self.email)
 
     @property
+    def is_administrator(self) -> bool:
+        """Whether everything is open to them."""
+        return self.is_active and (self.is_superuser or self.role == Role.ADMIN)
+
+    @property
+    def writes_scenarios(self) -> bool:
+        """Whether they may write private scenarios and rehearse them."""
+        return self.is_administrator or (self.is_active and self.role == Role.POWER_USER)
+
+    @property
     def has_proven_email(self) -> bool:
         """Whether somebody showed, by a code or through Google, that the mailbox is theirs."""
         return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()

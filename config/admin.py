@@ -16,6 +16,11 @@ from django.utils.text import capfirst
 READS_TRANSCRIPTS = "conversations.view_transcript"
 
 
+def is_administrator(request: HttpRequest) -> bool:
+    """Whether the admin is open to the visitor without a limit."""
+    return bool(getattr(request.user, "is_administrator", False))
+
+
 class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The base of all. `carried`: the models of records that a deletion takes along."""
 

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number, when
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, is_administrator, number, when
 from conversations.admin_messages import transcript_url
 from conversations.models import (
     ConversationSession,
@@ -21,6 +21,7 @@ from conversations.models import (
     SessionStatus,
 )
 from conversations.transcript import entries
+from scenarios.admin import ScenarioFilter
 from usage import costs
 from usage.models import StreamType, UsageLog
 
@@ -36,7 +37,7 @@ class ConversationAdmin(RecordAdmin):
         "started",
         "transcript",
     ]
-    list_filter = ["status", "scenario", "started_at"]
+    list_filter = ["status", ("scenario", ScenarioFilter), "started_at"]
     # Never what was said: whoever may list conversations may not yet read them.
     search_fields = [
         "scenario_name",
@@ -92,7 +93,8 @@ class ConversationAdmin(RecordAdmin):
             .annotate(tokens=Sum(F("input_tokens") + F("output_tokens")))
             .values("tokens")
         )
-        return super().get_queryset(request).annotate(spent=Coalesce(Subquery(spent), 0))
+        found = super().get_queryset(request).annotate(spent=Coalesce(Subquery(spent), 0))
+        return found if is_administrator(request) else found.filter(scenario__owner=None)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         readable = request.user.has_perm(READS_TRANSCRIPTS)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, number, when
+from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, is_administrator, number, when
 from conversations import failures
 from conversations.models import Message, MessageStatus
 
@@ -61,7 +61,8 @@ class MessageAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
-        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+        found = super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+        return found if is_administrator(request) else found.filter(session__scenario__owner=None)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_view_permission(request, obj) and request.user.has_perm(

@@ -167,10 +167,10 @@ def enter(request: HttpRequest, invitation: Invitation) -> Outcome:
 def offered(invitation: Invitation) -> Scenario | None:
     """The scenario that a conversation on `invitation` starts with; None lets the learner choose.
 
-    One that staff have withdrawn since is offered to nobody new.
+    One that staff have withdrawn since is offered to nobody new, and a private one to nobody.
     """
     scenario = invitation.scenario
-    return scenario if scenario and scenario.is_active else None
+    return scenario if scenario and scenario.is_active and not scenario.is_private else None
 
 
 def masked(email: str) -> str:

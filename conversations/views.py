@@ -73,14 +73,14 @@ async def scenario(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 
 def _scenario_page(request: HttpRequest, slug: str, status: int = 200) -> HttpResponse:
-    found = get_object_or_404(Scenario.objects.active(), slug=slug)
+    found = get_object_or_404(Scenario.objects.open_to(request.user), slug=slug)
     how = means(request.user, held_invitations(request.session), found)
     context = {"scenario": found, "can_start": how.can_start, "why_not": how.why_not}
     return render(request, "scenarios/detail.html", context, status=status)
 
 
 def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
-    found = get_object_or_404(Scenario.objects.active(), slug=slug)
+    found = get_object_or_404(Scenario.objects.open_to(request.user), slug=slug)
     how = means(request.user, held_invitations(request.session), found)
     return start(found, how) if how.can_start else None
 
@@ -254,7 +254,7 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
             "unfinished": any(message.is_streaming for message in messages),
             "sections": sections(report),
             "entries": entries(messages),
-            "can_again": again.is_active and means(request.user, held, again).can_start,
+            "can_again": means(request.user, held, again).can_start,
             "page_data": _page_data(conversation, messages),
         },
     )

@@ -11,10 +11,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import DeskAdmin, badge, number, warning_list, when
+from config.admin import DeskAdmin, badge, is_administrator, number, warning_list, when
 from scenarios.checks import model_problem, scenario_problems
 from scenarios.forms import ScenarioForm
 from scenarios.models import Scenario
+
+
+class ScenarioFilter(admin.RelatedFieldListFilter):
+    """Filters by scenario, without naming to staff what others wrote for themselves."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        limit = {} if is_administrator(request) else {"owner": None}
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=limit)
 
 
 @admin.register(Scenario)
@@ -27,6 +36,7 @@ class ScenarioAdmin(DeskAdmin):
     readonly_fields = ["problems", "origin", "conversations", "created_at", "updated_at"]
     actions = ["duplicate", "activate", "deactivate"]
     save_on_top = True
+    list_select_related = ["owner"]
     fieldsets = [
         (
             "What the learner reads",
@@ -61,14 +71,23 @@ class ScenarioAdmin(DeskAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
-        return super().get_queryset(request).annotate(sessions_count=Count("sessions"))
+        """What somebody wrote for themselves is for administrators alone."""
+        found = super().get_queryset(request).annotate(sessions_count=Count("sessions"))
+        return found if is_administrator(request) else found.filter(owner=None)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_display, *(["origin"] if is_administrator(request) else [])]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        private = [("owner", admin.EmptyFieldListFilter)] if is_administrator(request) else []
+        return [*self.list_filter, *private]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Scenario], search_term: str
     ) -> tuple[QuerySet[Scenario], bool]:
-        """An invitation's form is offered what may be played, not what is retired."""
+        """An invitation's form is offered what everybody may play: nothing retired or private."""
         if request.resolver_match and request.resolver_match.url_name == "autocomplete":
-            queryset = queryset.filter(is_active=True).order_by("name")
+            queryset = queryset.filter(is_active=True, owner=None).order_by("name")
         return super().get_search_results(request, queryset, search_term)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -106,6 +125,8 @@ class ScenarioAdmin(DeskAdmin):
 
     @admin.display(description="From")
     def origin(self, scenario: Scenario) -> str:
+        if scenario.owner:
+            return f"Private: {scenario.owner}"
         return "Parley's library" if scenario.library_digest else "Written here"
 
     def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:

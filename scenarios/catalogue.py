@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.conf import settings
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -65,6 +67,18 @@ CATALOGUE = {
 
 # Answer 404 since the date named; a stored scenario may still ask for one.
 RETIRED = {"claude-sonnet-4-20250514": "15 June 2026"}
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """The models that answer here, as choices: what the settings name, and the catalogue.
+
+    Where the settings name a model that is not in the catalogue (a server of one's own), the
+    catalogue's are not there.
+    """
+    configured = [settings.PARTNER_MODEL, settings.COACH_MODEL]
+    known = list(CATALOGUE) if settings.PARTNER_MODEL in CATALOGUE else []
+    offered = dict.fromkeys(model for model in [*configured, *known] if model not in RETIRED)
+    return [(model, CATALOGUE[model].name if model in CATALOGUE else model) for model in offered]
 
 
 def chat_options(model: str) -> Mapping[str, object]:

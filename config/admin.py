@@ -12,6 +12,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from config.history import change_message
+
 # Reading what somebody said is more than seeing that they did; administrators have it by role.
 READS_TRANSCRIPTS = "conversations.view_transcript"
 
@@ -22,18 +24,29 @@ def is_administrator(request: HttpRequest) -> bool:
 
 
 class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The base of all. `carried`: the models of records that a deletion takes along."""
+    """The base of all.
+
+    `carried`: the models of records that a deletion takes along. `told`: fields, inlines' too,
+    of which the history says what they were and what they became.
+    """
 
     list_per_page = 50
     empty_value_display = "–"
     view_on_site = False
     carried: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         title = capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> list[dict[str, Any]]:
+        message = super().construct_change_message(request, form, formsets, add)
+        return message if add else change_message(message, form, formsets, self.told)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

@@ -1,26 +1,22 @@
-"""The models that Parley knows: how to ask each for plain chat, and what it costs.
+"""The models that Parley knows, and how to ask each for plain chat.
 
-Source: the provider's model and pricing pages, November 2026. A model that is not listed
-(one on a local server, say) is asked without any of these options.
+Source: the provider's model pages, November 2026. What they cost stands in
+`usage.models.Price`. A model that is not listed (one on a local server, say) is asked without any
+of these options.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from django.conf import settings
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model of the catalogue. Prices are US dollars for a million tokens."""
+    """A model of the catalogue."""
 
     id: str
     name: str
-    input_price: Decimal
-    output_price: Decimal
-    cache_write_price: Decimal
-    cache_read_price: Decimal
     # Turns thinking off by the model's own rules: it would spend the reply's `max_tokens`.
     chat_options: Mapping[str, object] = field(default_factory=dict)
 
@@ -31,36 +27,20 @@ CATALOGUE = {
         ModelInfo(
             "claude-sonnet-5-5",
             "Claude Sonnet 5.5",
-            Decimal("2"),
-            Decimal("10"),
-            Decimal("2.50"),
-            Decimal("0.10"),
             {"thinking": {"type": "between_tools"}, "output_config": {"effort": "low"}},
         ),
         ModelInfo(
             "claude-haiku-5-5",
             "Claude Haiku 5.5",
-            Decimal("0.10"),
-            Decimal("0.50"),
-            Decimal("0.125"),
-            Decimal("0.01"),
             {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}},
         ),
         ModelInfo(
             "claude-sonnet-5",
             "Claude Sonnet 5",
-            Decimal("2"),
-            Decimal("10"),
-            Decimal("2.50"),
-            Decimal("0.20"),
         ),
         ModelInfo(
             "claude-haiku-4-5",
             "Claude Haiku 4.5",
-            Decimal("1"),
-            Decimal("5"),
-            Decimal("1.25"),
-            Decimal("0.10"),
         ),
     )
 }

@@ -1,20 +1,40 @@
 """Usage in the admin: every model call, tokens set aside, allowances by role."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.models import Role
 from config.admin import DeskAdmin, RecordAdmin, badge, number, when
 from usage import costs
-from usage.exports import usage_csv
-from usage.models import DEFAULT_ALLOWANCES, Allowance, Hold, HoldState, UsageLog
+from usage.exports import csv_response, rows_of_calls
+from usage.models import DEFAULT_ALLOWANCES, Allowance, Hold, HoldState, Price, UsageLog
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+PRICES = ("input_price", "output_price", "cache_write_price", "cache_read_price")
 
 TONES = {HoldState.HELD: "busy", HoldState.SETTLED: "good", HoldState.RELEASED: "quiet"}
+
+
+def price_column(name: str) -> Callable[[Price], str]:
+    label = str(label_for_field(name, Price))
+
+    @admin.display(description=label, ordering=name)
+    def column(price: Price) -> str:
+        amount = getattr(price, name).normalize()
+        return f"${amount:f}" if amount.as_tuple().exponent < -2 else f"${amount:.2f}"
+
+    return column
 
 
 @admin.register(UsageLog)
@@ -64,18 +84,24 @@ class UsageLogAdmin(RecordAdmin):
         return number(log.output_tokens)
 
     @admin.display(description="Cost")
-    def price(self, log: UsageLog) -> str:
-        return costs.dollars(costs.log_cost(log))
+    def price(self, log: Any) -> str:
+        return costs.dollars(log.cost)
 
     @admin.display(description="Seconds", ordering="duration_ms")
     def seconds(self, log: UsageLog) -> str:
         return "–" if log.duration_ms is None else f"{log.duration_ms / 1000:.1f}"
 
     @admin.action(description="Export as CSV", permissions=["view"])
-    def export(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> HttpResponse:
-        response = HttpResponse(usage_csv(logs), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = 'attachment; filename="usage.csv"'
-        return response
+    def export(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> HttpResponseBase:
+        reader = cast("User", request.user)
+        return csv_response(request, lambda: rows_of_calls(logs, reader), "usage.csv")
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changes = super().get_changelist_instance(request)
+        prices = costs.PriceList.load()
+        for log in changes.result_list:
+            log.cost = prices.of(log)
+        return changes
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -115,6 +141,7 @@ class HoldAdmin(RecordAdmin):
 
 @admin.register(Allowance)
 class AllowanceAdmin(DeskAdmin):
+    told = ("role", "tokens", "window_hours")
     list_display = ["role", "limit", "window"]
     actions = ["delete_selected"]
 
@@ -141,3 +168,16 @@ class AllowanceAdmin(DeskAdmin):
             if role not in named
         ]
         return super().changelist_view(request, {"defaults": defaults, **(extra_context or {})})
+
+
+@admin.register(Price)
+class PriceAdmin(DeskAdmin):
+    list_display = ["model", "valid_from", *map(price_column, PRICES)]
+    list_filter = ["model"]
+    search_fields = ["model"]
+    save_as = True
+    told = ("model", "valid_from", *PRICES)
+    fieldsets = [
+        (None, {"fields": ["model", "valid_from"]}),
+        ("US dollars for a million tokens", {"fields": [*PRICES]}),
+    ]

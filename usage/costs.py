@@ -1,69 +1,125 @@
-"""What calls cost, by the prices of the catalogue."""
+"""What calls cost, by the prices that staff keep."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final, Self
 
 from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
-from scenarios.catalogue import CATALOGUE
-from usage.models import UsageLog
+from usage.models import Price, UsageLog
 
-# The understudy answers in place of a model and costs nothing.
-FREE = frozenset({"understudy"})
-MILLION = Decimal(1_000_000)
-COUNTS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+MILLION: Final = Decimal(1_000_000)
+COUNTS: Final = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+# The day that ends the name of a fixed version of a model.
+VERSION: Final = re.compile(r"-\d{8}$")
 
 
-def cost(model: str, tokens: Mapping[str, int]) -> Decimal | None:
-    """US dollars for calls of `model` that counted `tokens`; None where the price is unknown.
+def cost(price: Price, tokens: Mapping[str, int]) -> Decimal:
+    """US dollars for calls at `price` that counted `tokens`, which has the names of `COUNTS`.
 
-    `tokens` has the four names of `COUNTS`; input is all of it, cached or not.
+    Input is all of it, cached or not. The cost of a sum is the sum of the costs, exactly.
     """
-    if model in FREE:
-        return Decimal(0)
-    info = CATALOGUE.get(model)
-    if info is None:
-        return None
     written, read = tokens["cache_write_tokens"], tokens["cache_read_tokens"]
-    plain = max(0, tokens["input_tokens"] - written - read)
     return (
-        plain * info.input_price
-        + written * info.cache_write_price
-        + read * info.cache_read_price
-        + tokens["output_tokens"] * info.output_price
+        (tokens["input_tokens"] - written - read) * price.input_price
+        + written * price.cache_write_price
+        + read * price.cache_read_price
+        + tokens["output_tokens"] * price.output_price
     ) / MILLION
 
 
-def log_cost(log: UsageLog) -> Decimal | None:
-    """What one call cost in US dollars, if its model has a price."""
-    return cost(log.model, {name: getattr(log, name) for name in COUNTS})
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """All prices, read once; for each model oldest first."""
+
+    by_model: Mapping[str, list[Price]]
+
+    @classmethod
+    def load(cls) -> Self:
+        by_model: dict[str, list[Price]] = {}
+        for price in Price.objects.order_by("valid_from"):
+            by_model.setdefault(price.model, []).append(price)
+        return cls(by_model)
+
+    def at(self, model: str, day: date) -> Price | None:
+        """The price of `model` on `day`, in UTC; None where there is none."""
+        prices = self.by_model.get(model) or self.by_model.get(VERSION.sub("", model), [])
+        place = bisect_right(prices, day, key=lambda price: price.valid_from)
+        return prices[place - 1] if place else None
+
+    def cost(self, model: str, day: date, tokens: Mapping[str, int]) -> Decimal | None:
+        """US dollars for calls of `model` on `day`; None where there is no price."""
+        price = self.at(model, day)
+        return None if price is None else cost(price, tokens)
+
+    def of(self, log: UsageLog) -> Decimal | None:
+        """What one call cost, if its model had a price that day."""
+        tokens = {name: getattr(log, name) for name in COUNTS}
+        return self.cost(log.model, log.timestamp.astimezone(UTC).date(), tokens)
 
 
 def by_model(logs: QuerySet[UsageLog], *more: str) -> list[dict[str, Any]]:
-    """Calls, tokens and cost of `logs` for each model (and each of the fields in `more`)."""
-    groups = (
+    """Calls, tokens and cost of `logs` for each model (and each of the fields in `more`).
+
+    Grouped by day on the way, since prices change from day to day: not for a million rows.
+    """
+    days = (
         logs.order_by()
-        .values("model", *more)
+        .values("model", *more, day=TruncDate("timestamp", tzinfo=UTC))
         .annotate(calls=Count("pk"), **{name: Sum(name) for name in COUNTS})
         .order_by("model", *more)
     )
-    return [{**group, "cost": cost(group["model"], group)} for group in groups]
+    return fold(days, ("model", *more), PriceList.load())
+
+
+def fold(
+    rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...], prices: PriceList
+) -> list[dict[str, Any]]:
+    """Sums of calls, tokens and cost over `rows` with the same `keys`, in the order they came.
+
+    Each row has `model`, `day`, `calls` and `COUNTS`. `unpriced` names the models of a group
+    that had no price; `cost` leaves them out, and is None where nothing had one.
+    """
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        group = groups.setdefault(key, dict(zip(keys, key, strict=True)) | nothing())
+        for name in ("calls", *COUNTS):
+            group[name] += row[name]
+        price = prices.cost(row["model"], row["day"], row)
+        if price is None:
+            group["unpriced"].add(row["model"])
+        else:
+            group["cost"] = (group["cost"] or Decimal(0)) + price
+    return list(groups.values())
+
+
+def nothing() -> dict[str, Any]:
+    return dict.fromkeys(("calls", *COUNTS), 0) | {"cost": None, "unpriced": set()}
 
 
 def total(groups: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sums of `by_model`'s groups; `unpriced` names the models that have no price."""
+    """The sums of groups; `unpriced` names the models without a price, in order."""
+    sums = nothing()
     groups = list(groups)
-    sums: dict[str, Any] = {
-        name: sum(group[name] for group in groups) for name in ("calls", *COUNTS)
-    }
-    sums["cost"] = sum((group["cost"] or Decimal(0) for group in groups), Decimal(0))
-    sums["unpriced"] = sorted({group["model"] for group in groups if group["cost"] is None})
-    return sums
+    if not groups:
+        sums["cost"] = Decimal(0)
+    for group in groups:
+        for name in ("calls", *COUNTS):
+            sums[name] += group[name]
+        sums["unpriced"] |= group["unpriced"]
+        if group["cost"] is not None:
+            sums["cost"] = (sums["cost"] or Decimal(0)) + group["cost"]
+    return sums | {"unpriced": sorted(sums["unpriced"])}
 
 
 def dollars(amount: Decimal | None) -> str:
     """An amount in words of money: four decimals below a dollar, two from there."""
     if amount is None:
-        return "–"
+        return "no price"
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"

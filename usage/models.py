@@ -1,7 +1,7 @@
 """What model calls cost: holds before a call, a log row after it, allowances per role."""
 
-from datetime import timedelta
-from typing import Self
+from datetime import UTC, date, timedelta
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,15 @@ from django.utils import timezone
 from accounts.ids import new_id
 from accounts.models import Role
 from invitations.models import Invitation
+
+
+def today() -> date:
+    """The day in UTC, as usage is counted and priced."""
+    return timezone.now().astimezone(UTC).date()
+
+
+def dollars_per_million(name: str, help_text: str = "") -> "models.DecimalField[Any, Any]":
+    return models.DecimalField(name, max_digits=12, decimal_places=6, help_text=help_text)
 
 
 class StreamType(models.TextChoices):
@@ -180,3 +189,45 @@ class Allowance(models.Model):
         """The calls that count against it: in the window, and on no invitation."""
         since = timezone.now() - timedelta(hours=self.window_hours)
         return UsageLog.objects.filter(user_id=user_id, invitation_id=None, timestamp__gte=since)
+
+
+class Price(models.Model):
+    """What a model costs from a day on, in US dollars for a million tokens."""
+
+    model = models.CharField(
+        max_length=100,
+        help_text="As calls name it. A price without a date in its name also holds for dated "
+        "versions: claude-x for claude-x-20260901.",
+    )
+    valid_from = models.DateField(
+        default=today,
+        help_text="A new price is a new row with a later day; what was spent before keeps its "
+        "own. Days begin at midnight UTC.",
+    )
+    input_price = dollars_per_million("input", "Input that is not cached.")
+    output_price = dollars_per_million("output")
+    cache_write_price = dollars_per_million("cache write", "Input that is written to the cache.")
+    cache_read_price = dollars_per_million("cache read", "Input that is read from the cache.")
+
+    class Meta:
+        ordering = ["model", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "valid_from"],
+                name="price_one_a_day",
+                violation_error_message="This model has a price from that day already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    input_price__gte=0,
+                    output_price__gte=0,
+                    cache_write_price__gte=0,
+                    cache_read_price__gte=0,
+                ),
+                name="price_not_negative",
+                violation_error_message="A price is zero or more.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.valid_from:%d %b %Y}"

@@ -1,6 +1,8 @@
 """What the tests of the admin stand on: named people, rows to list, inert pages."""
 
 import re
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Permission
@@ -14,7 +16,7 @@ from accounts.models import Role, User
 from conversations.models import ConversationSession, Kind, Message, MessageRole
 from invitations.models import Invitation
 from scenarios.models import Scenario
-from usage.models import UsageLog
+from usage.models import Price, UsageLog
 
 PLAIN_FILES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -126,3 +128,16 @@ def make_log(**fields: Any) -> UsageLog:
         "output_tokens": 100,
     }
     return UsageLog.objects.create(**(values | fields))
+
+
+def make_price(model: str = "claude-sonnet-5-5", **fields: Any) -> Price:
+    """The first price of the model, unless `fields` say another; it may be there already."""
+    values = {
+        "input_price": 2,
+        "output_price": 10,
+        "cache_write_price": Decimal("2.5"),
+        "cache_read_price": Decimal("0.1"),
+    } | fields
+    since = values.pop("valid_from", date(2026, 1, 1))
+    price, _ = Price.objects.update_or_create(model=model, valid_from=since, defaults=values)
+    return price

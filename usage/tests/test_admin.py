@@ -2,7 +2,6 @@ import csv
 from decimal import Decimal
 from io import StringIO
 
-import pytest
 from django.utils import timezone
 
 from accounts.models import Role
@@ -12,61 +11,20 @@ from config.tests.desk import (
     make_conversation,
     make_invitation,
     make_log,
+    make_price,
 )
-from conversations.understudy import MODEL as UNDERSTUDY
-from usage import costs
-from usage.exports import HEAD, safe_cell
+from usage.exports import HEAD
 from usage.models import Allowance, Hold, UsageLog
 
 MODEL = "usage.usagelog"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_no_cell_begins_like_a_formula(start):
-    assert safe_cell(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
-
-
-@pytest.mark.parametrize(("value", "cell"), [("plain", "plain"), (-5, -5), (None, ""), ("", "")])
-def test_other_cells_stay(value, cell):
-    assert safe_cell(value) == cell
-
-
-def test_the_cost_of_a_call_tells_cached_input_apart():
-    tokens = {
-        "input_tokens": 1_000_000,
-        "cache_write_tokens": 200_000,
-        "cache_read_tokens": 500_000,
-        "output_tokens": 100_000,
-    }
-
-    # 300k at 2, 200k at 2.50, 500k at 0.10, 100k out at 10
-    assert costs.cost("claude-sonnet-5-5", tokens) == Decimal("2.15")
-    assert costs.cost("llama", tokens) is None
-
-
-@pytest.mark.django_db
-def test_the_understudy_is_free_and_not_without_a_price():
-    make_log(model=UNDERSTUDY)
-
-    total = costs.total(costs.by_model(UsageLog.objects.all()))
-
-    assert (total["calls"], total["cost"], total["unpriced"]) == (1, Decimal(0), [])
-
-
-@pytest.mark.parametrize(
-    ("amount", "words"),
-    [
-        (None, "–"),
-        (Decimal(0), "$0.00"),
-        (Decimal("0.0123"), "$0.0123"),
-        (Decimal(1234), "$1,234.00"),
-    ],
-)
-def test_amounts_in_words(amount, words):
-    assert costs.dollars(amount) == words
-
-
 class UsageTests(DeskTestCase):
+    @classmethod
+    def setUpTestData(cls):
+        super().setUpTestData()
+        make_price()
+
     def setUp(self):
         super().setUp()
         self.list = admin_url(MODEL, "changelist")
@@ -74,7 +32,7 @@ class UsageTests(DeskTestCase):
     def exported(self, *logs):
         response = self.act(MODEL, "export", *logs)
         assert response["Content-Type"] == "text/csv; charset=utf-8"
-        return list(csv.DictReader(StringIO(response.content.decode())))
+        return list(csv.DictReader(StringIO(response.getvalue().decode())))
 
     def test_it_lists_calls_with_cost(self):
         make_log(session=make_conversation(self.scenario), duration_ms=1234)
@@ -135,6 +93,22 @@ class UsageTests(DeskTestCase):
         assert set(row) == set(HEAD)
         assert (row["user_id"], row["input_tokens"]) == ("person1", "1000")
         assert row["cost_usd"] == "0.003000"
+
+    def test_the_export_says_whom_it_was_for_to_those_who_may_know(self):
+        log = make_log(user_id="person1", invitation_id="invitation1")
+        self.sign_in(self.sten, "usage.view_usagelog")
+
+        (row,) = self.exported(log)
+        assert (row["user_id"], row["invitation_id"]) == ("", "")
+
+        self.sign_in(self.sten, "invitations.view_invitation")
+        (row,) = self.exported(log)
+        assert (row["user_id"], row["invitation_id"]) == ("", "invitation1")
+
+    def test_a_call_without_a_price_says_so(self):
+        make_log(model="llama")
+
+        assert "no price" in self.page(self.list)
 
     def test_exported_cells_are_no_formulas(self):
         log = make_log(model="=HYPERLINK(1)", stop_reason="+1", user_id="@x", invitation_id="-1")

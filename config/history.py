@@ -1,0 +1,53 @@
+"""The history of what staff change in the admin, with what it was before and after."""
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.forms import BaseForm
+from django.utils import timezone
+
+
+def in_words(value: object) -> str:
+    """A value as the history tells it: counts with commas, times in UTC, "nothing" for none."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return f"{timezone.localtime(value):%Y-%m-%d %H:%M}"
+    return str(value)
+
+
+def changes(form: BaseForm, told: Collection[str]) -> list[str]:
+    """What `form` changed, field by field; with the values of those that `told` names.
+
+    Name no field that holds what somebody wrote or a secret: a history is read by many.
+    """
+    words = []
+    for name in form.changed_data:
+        label = str(form.fields[name].label or name)
+        if name in told:
+            before, after = form.get_initial_for_field(form.fields[name], name), form.cleaned_data
+            label += f" from {in_words(before)} to {in_words(after.get(name))}"
+        words.append(label)
+    return words
+
+
+def change_message(
+    message: list[dict[str, Any]], form: BaseForm, formsets: Any, told: Collection[str]
+) -> list[dict[str, Any]]:
+    """Django's message of a change, its fields told by `changes`."""
+    changed = [entry["changed"] for entry in message if "changed" in entry]
+    forms = [form] if form.changed_data else []
+    for formset in formsets or []:
+        by_object = {inline.instance: inline for inline in formset.forms}
+        forms += [by_object[row] for row, _ in formset.changed_objects]
+    for entry, source in zip(changed, forms, strict=True):
+        entry["fields"] = changes(source, told)
+    return message

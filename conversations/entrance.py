@@ -1,7 +1,9 @@
 """How a guest comes in: from an invitation's link to the conversation behind it."""
 
+import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from smtplib import SMTPException
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -17,13 +19,16 @@ from config import addresses
 from config.limits import Limit
 from conversations.models import ConversationSession
 from conversations.views import let_partner_open
-from invitations import claims
+from invitations import asking, claims
 from invitations.csrf import refuse_forgery
-from invitations.models import Invitation, Status
+from invitations.models import Invitation, Status, Wish
 from scenarios.models import Scenario
+
+logger = logging.getLogger(__name__)
 
 # Room for a class that opens its links at once; a link itself is too long to be guessed.
 CLAIMS: Final = Limit("claims", 120, 60)
+
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
@@ -88,36 +93,42 @@ def answer(request: HttpRequest, invitation: Invitation | None) -> Outcome:
     """The page about `invitation` or, for a person's POST, the conversation behind it."""
     if invitation is None or (invitation.revoked_at and not claims.is_holder(request, invitation)):
         return unavailable(request, "unknown", 404)
-    if request.method != "POST" or not invitation.is_open:
+    if request.method != "POST" or invitation.revoked_at:
         return show(request, invitation)
-    if request.POST.get("action") == "sign-in":
+    action = request.POST.get("action")
+    if action == "sign-in":
         return sign_in_first(request, invitation)
-    if request.POST.get("action") == "guest" and invitation.linked_user_id is None:
+    if action in Wish.values:
+        return ask(request, invitation, Wish(action))
+    if not invitation.is_open:
+        return show(request, invitation)
+    if not claims.is_meant(request, invitation):
+        return show(request, invitation, status=409)
+    if action == "guest" and invitation.linked_user_id is None:
         logout(request)
     return enter(request, invitation)
 
 
-def show(request: HttpRequest, invitation: Invitation, status: int = 200) -> HttpResponse:
+def show(
+    request: HttpRequest, invitation: Invitation, status: int = 200, **context: object
+) -> HttpResponse:
     """The page of an invitation that exists: what it offers, or why it does not."""
     user = claims.account_of(request)
-    if not invitation.is_open:
-        return unavailable(request, invitation.status.value, 410, invitation=invitation)
+    context |= {"invitation": invitation}
+    if invitation.revoked_at:
+        return unavailable(request, "revoked", 410, **context)
     if invitation.linked_user_id and invitation.linked_user != user:
         owner = masked(invitation.linked_user.email) if invitation.linked_user else ""
-        return unavailable(request, "linked", status, invitation=invitation, owner=owner)
+        return unavailable(request, "linked", status, owner=owner, **context)
+    if not invitation.is_open:
+        return unavailable(request, "expired", max(status, 410), **context)
     last = invitation.sessions.order_by("status", "-started_at").first()  # active before ended
     if invitation.status == Status.USED_UP:
-        return unavailable(request, "used_up", status, invitation=invitation, conversation=last)
-    context = {
-        "invitation": invitation,
+        return unavailable(request, "used_up", status, conversation=last, **context)
+    context |= {
         "scenario": offered(invitation),
         "conversation": last if last and last.is_active else None,
-        "is_somebody_else": bool(
-            user
-            and invitation.linked_user_id is None
-            and invitation.recipient_email
-            and invitation.recipient_email.casefold() != user.email.casefold()
-        ),
+        "is_somebody_else": claims.is_somebody_else(user, invitation),
     }
     return render(request, "invitations/invite.html", context, status=status)
 
@@ -128,8 +139,25 @@ def unavailable(request: HttpRequest, reason: str, status: int, **context: objec
     return render(request, "invitations/unavailable.html", context, status=status)
 
 
+def ask(request: HttpRequest, invitation: Invitation, wish: Wish) -> HttpResponse:
+    """Ask the inviter for more, once; the page then says when. Only a holder of it may.
+
+    Whoever has the link holds it, until an account takes it over.
+    """
+    if invitation.linked_user_id and invitation.linked_user != claims.account_of(request):
+        return show(request, invitation, status=409)
+    invitation.open_page()
+    try:
+        asking.ask(invitation, wish)
+    except (OSError, SMTPException) as error:
+        logger.warning("The inviter was not told: %s", type(error).__name__)
+        return show(request, invitation, status=503, mail_failed=True)
+    return see_other(request.path)
+
+
 def sign_in_first(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     """Send the visitor to sign in, and have them come back to this invitation."""
+    invitation.open_page()
     if request.user.is_authenticated:
         logout(request)
     claims.wait_at_the_door(request.session, invitation)

@@ -45,6 +45,29 @@ def is_holder(request: HttpRequest, invitation: Invitation) -> bool:
     return invitation.held_as in held_invitations(request.session)
 
 
+def is_somebody_else(user: User | None, invitation: Invitation) -> bool:
+    """Whether `invitation` was sent to another address than that of `user`, who is signed in."""
+    return (
+        user is not None
+        and invitation.linked_user_id is None
+        and bool(invitation.recipient_email)
+        and invitation.recipient_email.casefold() != user.email.casefold()
+    )
+
+
+def is_meant(request: HttpRequest, invitation: Invitation) -> bool:
+    """Whether the visitor has seen whose `invitation` becomes by their press of a button.
+
+    Not where they signed in or out since the page came, nor where they are somebody else than
+    it was sent to and have not chosen.
+    """
+    user = account_of(request)
+    if request.POST.get("visitor", user.pk if user else "") != (user.pk if user else ""):
+        return False
+    chosen = request.POST.get("action") in ("account", "guest")
+    return chosen or not is_somebody_else(user, invitation)
+
+
 def wait_at_the_door(session: Session, invitation: Invitation) -> None:
     """Remember `invitation` while the visitor signs in."""
     session[AT_THE_DOOR] = invitation.held_as

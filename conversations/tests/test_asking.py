@@ -1,0 +1,170 @@
+"""Asking the inviter for more: one mail, from who holds the invitation, until staff answer."""
+
+import re
+import smtplib
+from datetime import timedelta
+
+import pytest
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.tests.people import PASSWORD, person
+from invitations.models import Invitation
+from invitations.tests.racing import all_at_once
+
+pytestmark = pytest.mark.django_db
+
+STATES = {
+    "time": {"expires_at": timezone.now() - timedelta(hours=1)},
+    "budget": {"usage": {"input_tokens": 25_000}},
+}
+
+
+@pytest.fixture
+def url(invitation) -> str:
+    Invitation.objects.update(recipient_name="Rita", recipient_email="rita@example.com")
+    return invitation.get_absolute_url()
+
+
+@pytest.fixture(params=STATES)
+def wish(request, invitation) -> str:
+    """What to ask for on an invitation that needs it."""
+    Invitation.objects.update(**STATES[request.param])
+    return request.param
+
+
+def text(response: HttpResponse) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def test_a_button_mails_the_inviter_and_the_page_says_when(client, url, wish, mailoutbox):
+    assert f"Ask for more {wish}" in text(client.get(url))
+    assert mailoutbox == []
+
+    response = client.post(url, {"action": wish})
+
+    assert (response.status_code, response["Location"]) == (303, url)
+    page = text(client.get(url))
+    assert f"You asked Sam Staff for more {wish} on" in page
+    assert f"{timezone.now():%Y, %H:}" in page
+    assert f"Ask for more {wish}</button>" not in page
+    [mail] = mailoutbox
+    assert mail.to == ["Sam Staff <staff@example.org>"]
+    assert mail.reply_to == ["Rita <rita@example.com>"]
+    assert mail.subject == f"Rita asks for more {wish}: A dinner"
+    assert mail.message()["Auto-Submitted"] == "auto-generated"
+
+
+def test_the_mail_says_where_to_answer_and_holds_no_link(client, url, invitation, wish, mailoutbox):
+    client.post(url, {"action": wish})
+    body = mailoutbox[0].body
+    assert f"http://localhost:8000/admin/invitations/invitation/{invitation.pk}/change/" in body
+    assert "Rita (rita@example.com)" in body
+    assert invitation.token not in mailoutbox[0].message().as_string()
+
+
+def test_it_goes_out_once_until_staff_have_answered(client, url, invitation, wish, mailoutbox):
+    for browser in (client, client, Client()):
+        assert browser.post(url, {"action": wish}).status_code == 303
+    assert len(mailoutbox) == 1
+    invitation.refresh_from_db()
+    invitation.extend(timedelta(days=1))
+    invitation.add_tokens(1_000)
+    assert "Start the conversation" in text(client.get(url))
+    Invitation.objects.update(quota={"tokens": 25_000}, **STATES[wish])
+    client.post(url, {"action": wish})
+    assert len(mailoutbox) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_presses_at_once_send_one_mail(url, wish, mailoutbox):
+    responses = all_at_once([lambda: Client().post(url, {"action": wish})] * 6)
+    assert {response.status_code for response in responses} == {303}
+    assert len(mailoutbox) == 1
+
+
+def test_nothing_is_asked_without_need(client, url, mailoutbox):
+    for action in STATES:
+        assert client.post(url, {"action": action}).status_code == 303
+        assert "Start the conversation" in text(client.get(url))
+    assert mailoutbox == []
+
+
+def test_a_mail_server_that_fails_leaves_it_to_ask_again(
+    client, url, wish, monkeypatch, mailoutbox
+):
+    def refuse(self, messages):
+        raise smtplib.SMTPServerDisconnected
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EmailBackend, "send_messages", refuse)
+        response = client.post(url, {"action": wish})
+
+    assert response.status_code == 503
+    assert "could not be sent just now" in text(response)
+    assert f"Ask for more {wish}</button>" in text(client.get(url))
+    client.post(url, {"action": wish})
+    assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("account", ["guest", "eve"])
+def test_of_a_linked_one_only_the_account_asks(client, url, wish, account, mailoutbox):
+    dana = person("dana@example.com", name="Dana")
+    Invitation.objects.update(linked_user=dana, claimed_at=timezone.now())
+    if account == "eve":
+        client.force_login(person("eve@example.com"))
+
+    response = client.post(url, {"action": wish})
+
+    assert response.status_code == 409
+    assert "Sign in to open this invitation" in text(response)
+    assert mailoutbox == []
+    client.force_login(dana)
+    client.post(url, {"action": wish})
+    assert mailoutbox[0].reply_to == ["Dana <dana@example.com>"]
+
+
+def test_after_signing_in_one_is_back_to_ask(client, url, wish, mailoutbox):
+    dana = person("dana@example.com")
+    Invitation.objects.update(linked_user=dana, claimed_at=timezone.now())
+    login = client.post(url, {"action": "sign-in"})["Location"]
+    assert login.startswith("/accounts/login/")
+    client.post(login, {"login": dana.email, "password": PASSWORD, "next": "/invite/opened/"})
+    assert f"Ask for more {wish}" in text(client.get("/invite/opened/"))
+    response = client.post("/invite/opened/", {"action": wish})
+    assert response["Location"] == "/invite/opened/"
+    assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("action", ["time", "budget", "sign-in", "guest", "account"])
+def test_to_strangers_a_revoked_link_is_an_unknown_one(url, action, mailoutbox):
+    Invitation.objects.update(revoked_at=timezone.now(), **STATES["time"])
+    seen = []
+    for address in (url, "/invite/none:nothing/"):
+        browser = Client()
+        browser.force_login(person(f"p{len(seen)}@example.com"))
+        with CaptureQueriesContext(connection) as queries:
+            response = browser.post(address, {"action": action})
+        page = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", text(response))
+        seen.append((response.status_code, page, len(queries)))
+    assert seen[0] == seen[1]
+    assert seen[0][0] == 404
+    assert mailoutbox == []
+
+
+def test_a_holder_of_a_withdrawn_one_asks_for_nothing(client, url, mailoutbox):
+    client.post(url)
+    Invitation.objects.update(revoked_at=timezone.now(), **STATES["time"])
+    assert client.post(url, {"action": "time"}).status_code == 410
+    assert mailoutbox == []
+
+
+def test_names_in_the_mail_add_no_header(client, url, wish, mailoutbox):
+    Invitation.objects.update(recipient_name="Rita\nBcc: victim@example.com")
+    client.post(url, {"action": wish})
+    assert mailoutbox[0].recipients() == ["Sam Staff <staff@example.org>"]
+    assert mailoutbox[0].message()["Bcc"] is None

@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 # Room for a class that opens its links at once; a link itself is too long to be guessed.
 CLAIMS: Final = Limit("claims", 120, 60)
 
-
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
 

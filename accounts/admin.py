@@ -1,10 +1,11 @@
 """People and groups in the admin."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.socialaccount.models import SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
@@ -45,7 +46,10 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
 @admin.register(User)
 class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = NewUserForm
-    carried = ("usage.Hold",)
+    carried = ("usage.Hold", "usage.PersonalAllowance")
+    told: tuple[str, ...] = ("role", "is_active", "is_staff")
+    # Apps that keep something about people add theirs.
+    inlines: ClassVar[list[type[InlineModelAdmin]]] = []  # type: ignore[type-arg]
     list_display = ["email", "name", "role_badge", "is_staff", "is_active", "last_seen"]
     list_filter = ["role", "is_staff", "is_active", "groups"]
     search_fields = ["email", "name", "=id"]
@@ -81,6 +85,9 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.display(description="Role", ordering="role")
     def role_badge(self, user: User) -> SafeString:
         return badge(user.get_role_display(), TONES[Role(user.role)])
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        return self.inlines if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

@@ -24,30 +24,26 @@ def in_words(value: object) -> str:
     return str(value)
 
 
-def changes(form: BaseForm, told: Collection[str]) -> list[str]:
-    """What `form` changed, field by field; with the values of those that `told` names.
-
-    Name no field that holds what somebody wrote or a secret: a history is read by many.
-    """
-    words = []
-    for name in form.changed_data:
-        label = str(form.fields[name].label or name)
-        if name in told:
-            before, after = form.get_initial_for_field(form.fields[name], name), form.cleaned_data
-            label += f" from {in_words(before)} to {in_words(after.get(name))}"
-        words.append(label)
-    return words
-
-
 def change_message(
     message: list[dict[str, Any]], form: BaseForm, formsets: Any, told: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Django's message of a change, its fields told by `changes`."""
-    changed = [entry["changed"] for entry in message if "changed" in entry]
+    """Django's message of a change, with the values of those fields that `told` names.
+
+    Name no field that holds what somebody wrote or a secret: a history is read by many.
+    """
     forms = [form] if form.changed_data else []
     for formset in formsets or []:
         by_object = {inline.instance: inline for inline in formset.forms}
         forms += [by_object[row] for row, _ in formset.changed_objects]
+    changed = [entry["changed"] for entry in message if "changed" in entry]
     for entry, source in zip(changed, forms, strict=True):
-        entry["fields"] = changes(source, told)
+        names = zip(entry["fields"], source.changed_data, strict=True)
+        entry["fields"] = [
+            label + values(source, name) if name in told else label for label, name in names
+        ]
     return message
+
+
+def values(form: BaseForm, name: str) -> str:
+    before = form.get_initial_for_field(form.fields[name], name)
+    return f" from {in_words(before)} to {in_words(form.cleaned_data.get(name))}"

@@ -1,10 +1,8 @@
-"""Usage in the admin: every model call, tokens set aside, allowances by role."""
+"""Usage in the admin: every model call, and tokens set aside."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,29 +10,20 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.models import Role
-from config.admin import DeskAdmin, RecordAdmin, badge, number, when
+from config.admin import RecordAdmin, badge, number, when
 from usage import costs
+from usage.admin_allowances import AllowanceAdmin, PersonalAllowanceAdmin
+from usage.admin_prices import PriceAdmin
 from usage.exports import csv_response, rows_of_calls
-from usage.models import DEFAULT_ALLOWANCES, Allowance, Hold, HoldState, Price, UsageLog
+from usage.models import Hold, HoldState, UsageLog
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-PRICES = ("input_price", "output_price", "cache_write_price", "cache_read_price")
+# Django looks for this module alone.
+__all__ = ["AllowanceAdmin", "HoldAdmin", "PersonalAllowanceAdmin", "PriceAdmin", "UsageLogAdmin"]
 
 TONES = {HoldState.HELD: "busy", HoldState.SETTLED: "good", HoldState.RELEASED: "quiet"}
-
-
-def price_column(name: str) -> Callable[[Price], str]:
-    label = str(label_for_field(name, Price))
-
-    @admin.display(description=label, ordering=name)
-    def column(price: Price) -> str:
-        amount = getattr(price, name).normalize()
-        return f"${amount:f}" if amount.as_tuple().exponent < -2 else f"${amount:.2f}"
-
-    return column
 
 
 @admin.register(UsageLog)
@@ -137,47 +126,3 @@ class HoldAdmin(RecordAdmin):
     @admin.display(description="State", ordering="state")
     def condition(self, hold: Hold) -> str:
         return badge(hold.get_state_display(), TONES[HoldState(hold.state)])
-
-
-@admin.register(Allowance)
-class AllowanceAdmin(DeskAdmin):
-    told = ("role", "tokens", "window_hours")
-    list_display = ["role", "limit", "window"]
-    actions = ["delete_selected"]
-
-    @admin.display(description="Tokens", ordering="tokens")
-    def limit(self, allowance: Allowance) -> str:
-        return "No limit" if allowance.tokens is None else number(allowance.tokens)
-
-    @admin.display(description="In any", ordering="window_hours")
-    def window(self, allowance: Allowance) -> str:
-        days, hours = divmod(allowance.window_hours, 24)
-        words = [f"{days} days" if days > 1 else f"{days} day"] if days else []
-        words += [f"{hours} hours" if hours > 1 else f"{hours} hour"] if hours else []
-        return " ".join(words)
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The list, which also says what holds for the roles that it does not name."""
-        named = set(Allowance.objects.values_list("role", flat=True))
-        defaults = [
-            self.limit(Allowance(role=role, tokens=DEFAULT_ALLOWANCES[role])).lower()
-            + f" for {Role(role).label.lower()}s"
-            for role in Role.values
-            if role not in named
-        ]
-        return super().changelist_view(request, {"defaults": defaults, **(extra_context or {})})
-
-
-@admin.register(Price)
-class PriceAdmin(DeskAdmin):
-    list_display = ["model", "valid_from", *map(price_column, PRICES)]
-    list_filter = ["model"]
-    search_fields = ["model"]
-    save_as = True
-    told = ("model", "valid_from", *PRICES)
-    fieldsets = [
-        (None, {"fields": ["model", "valid_from"]}),
-        ("US dollars for a million tokens", {"fields": [*PRICES]}),
-    ]

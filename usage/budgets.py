@@ -7,7 +7,7 @@ from accounts.models import User
 from invitations.models import Invitation
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, exchanges_from
 from usage.holds import UNLIMITED, Purse, available
-from usage.models import Allowance, StreamType, UsageLog
+from usage.models import StreamType, UsageLog, allowance_of
 
 # Words for large numbers would only pretend precision.
 MANY: Final = 20
@@ -81,9 +81,8 @@ def _limit(purse: Purse) -> tuple[int | None, str]:
     user = User.objects.filter(pk=purse.user_id).first()
     if user is None:
         return 0, "Sign in to go on."
-    allowance = Allowance.for_role(user.role)
     return (
-        allowance.tokens,
+        allowance_of(user).tokens,
         "Your allowance is used up for now. It grows back with time: come back later, or ask "
         "for an invitation.",
     )

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from invitations.models import Invitation
 from invitations.quota import tokens
-from usage.models import Allowance, Hold, HoldState, UsageLog
+from usage.models import Hold, HoldState, UsageLog, allowance_of
 
 UNLIMITED: Final = 2**31 - 1
 
@@ -63,7 +63,7 @@ def available(purse: Purse) -> int:
 
 
 def _allowance_left(user: User) -> int:
-    allowance = Allowance.for_role(user.role)
+    allowance = allowance_of(user)
     if allowance.tokens is None:
         return UNLIMITED
     # In one statement, so at one moment: what is settled between two would be in neither sum.

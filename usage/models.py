@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.ids import new_id
-from accounts.models import Role
+from accounts.models import Role, User
 from invitations.models import Invitation
 
 
@@ -157,21 +157,37 @@ DEFAULT_ALLOWANCES: dict[str, int | None] = {
 DEFAULT_WINDOW_HOURS = 7 * 24
 
 
-class Allowance(models.Model):
-    """Tokens that people of a role may spend without an invitation, in a rolling window."""
+class Window(models.Model):
+    """Tokens that may be spent without an invitation, in a rolling window."""
 
-    role = models.CharField(max_length=16, choices=Role, unique=True)
     tokens = models.PositiveIntegerField(
         null=True, blank=True, help_text="Leave empty for no limit; 0 asks for an invitation."
     )
     window_hours = models.PositiveIntegerField(default=DEFAULT_WINDOW_HOURS)
 
     class Meta:
-        ordering = ["role"]
+        abstract = True
         constraints = [
             models.CheckConstraint(
-                condition=Q(window_hours__gt=0), name="allowance_window_positive"
+                condition=Q(window_hours__gt=0), name="%(class)s_window_positive"
             ),
+        ]
+
+    def spent_by(self, user_id: str) -> models.QuerySet[UsageLog]:
+        """The calls that count against it: in the window, and on no invitation."""
+        since = timezone.now() - timedelta(hours=self.window_hours)
+        return UsageLog.objects.filter(user_id=user_id, invitation_id=None, timestamp__gte=since)
+
+
+class Allowance(Window):
+    """What people of a role may spend."""
+
+    role = models.CharField(max_length=16, choices=Role, unique=True)
+
+    class Meta(Window.Meta):
+        ordering = ["role"]
+        constraints = [
+            *Window.Meta.constraints,
             models.CheckConstraint(condition=Q(role__in=Role.values), name="allowance_role_known"),
         ]
 
@@ -185,10 +201,43 @@ class Allowance(models.Model):
             role=role, tokens=DEFAULT_ALLOWANCES[role]
         )
 
-    def spent_by(self, user_id: str) -> models.QuerySet[UsageLog]:
-        """The calls that count against it: in the window, and on no invitation."""
-        since = timezone.now() - timedelta(hours=self.window_hours)
-        return UsageLog.objects.filter(user_id=user_id, invitation_id=None, timestamp__gte=since)
+
+class PersonalAllowanceQuerySet(models.QuerySet["PersonalAllowance"]):
+    def in_force(self) -> Self:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+class PersonalAllowance(Window):
+    """An exception for one person, in place of their role's allowance while it is in force."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="personal_allowance"
+    )
+    expires_at = models.DateTimeField(
+        "until",
+        null=True,
+        blank=True,
+        help_text="From then on the role's allowance holds again. Leave empty for no end.",
+    )
+    reason = models.CharField(max_length=200, blank=True, help_text="For staff alone.")
+
+    objects = PersonalAllowanceQuerySet.as_manager()
+
+    class Meta(Window.Meta):
+        ordering = ["user"]
+
+    def __str__(self) -> str:
+        return f"Allowance of {self.user}"
+
+    @property
+    def is_in_force(self) -> bool:
+        return self.expires_at is None or self.expires_at > timezone.now()
+
+
+def allowance_of(user: User) -> Window:
+    """What `user` may spend: an exception of their own while one is in force, else the role's."""
+    personal = PersonalAllowance.objects.in_force().filter(user=user).first()
+    return personal or Allowance.for_role(user.role)
 
 
 class Price(models.Model):

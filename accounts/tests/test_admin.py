@@ -23,6 +23,8 @@ class UserAdminTests(DeskTestCase):
             "name": "Lena",
             "is_active": "on",
             "role": "USER",
+            "personal_allowance-TOTAL_FORMS": "0",
+            "personal_allowance-INITIAL_FORMS": "0",
         } | changes
 
     def test_it_lists_and_finds_people(self):

@@ -4,7 +4,6 @@ from io import StringIO
 
 from django.utils import timezone
 
-from accounts.models import Role
 from config.tests.desk import (
     DeskTestCase,
     admin_url,
@@ -14,7 +13,7 @@ from config.tests.desk import (
     make_price,
 )
 from usage.exports import HEAD
-from usage.models import Allowance, Hold, UsageLog
+from usage.models import Hold, UsageLog
 
 MODEL = "usage.usagelog"
 
@@ -158,34 +157,3 @@ class HoldTests(DeskTestCase):
 
         assert self.client.get(admin_url("usage.hold", "add")).status_code == 403
         assert self.client.post(url, {"post": "yes"}).status_code == 403
-
-
-class AllowanceTests(DeskTestCase):
-    def test_it_is_set_by_role(self):
-        url = admin_url("usage.allowance", "add")
-        self.client.post(url, {"role": "USER", "tokens": "500", "window_hours": "24"})
-
-        assert Allowance.for_role(Role.USER).tokens == 500
-        again = self.client.post(url, {"role": "USER", "tokens": "1", "window_hours": "24"})
-        assert again.status_code == 200
-
-    def test_a_window_of_nothing_is_refused(self):
-        self.client.post(
-            admin_url("usage.allowance", "add"),
-            {"role": "USER", "tokens": "5", "window_hours": "0"},
-        )
-
-        assert not Allowance.objects.exists()
-
-    def test_the_list_says_what_holds_for_the_other_roles(self):
-        Allowance.objects.create(role=Role.USER, tokens=500, window_hours=25)
-
-        html = self.page(admin_url("usage.allowance", "changelist"))
-
-        assert "1 day 1 hour" in html
-        assert "0 for guests, 1,000,000 for power users, no limit for administrators" in html
-
-    def test_no_number_means_no_limit(self):
-        Allowance.objects.create(role=Role.USER, tokens=None)
-
-        assert "No limit" in self.page(admin_url("usage.allowance", "changelist"))

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
@@ -15,7 +17,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from accounts.models import Role, User
-from config.admin import DeskAdmin, badge, number, when
+from config.admin import DeskAdmin, RecordAdmin, badge, number, when
 
 TONES = {Role.GUEST: "quiet", Role.USER: "good", Role.POWER_USER: "busy", Role.ADMIN: "warning"}
 # What makes somebody staff, or more than that.
@@ -23,7 +25,7 @@ POWERS = ("role", "is_staff", "is_superuser", "groups", "user_permissions")
 
 # Google is set up by environment alone: a second app in the database would clash with it, and
 # nobody needs to read anybody's tokens.
-admin.site.unregister([SocialApp, SocialToken])
+admin.site.unregister([Authenticator, SocialApp, SocialToken])
 admin.site.unregister(Group)
 
 
@@ -46,7 +48,7 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
 @admin.register(User)
 class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = NewUserForm
-    carried = ("usage.Hold", "usage.PersonalAllowance")
+    carried = ("usage.Hold", "usage.PersonalAllowance", "mfa.Authenticator")
     told: tuple[str, ...] = ("role", "is_active", "is_staff")
     # Apps that keep something about people add theirs.
     inlines: ClassVar[list[type[InlineModelAdmin]]] = []  # type: ignore[type-arg]
@@ -115,6 +117,34 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         return allowed and (
             obj is None or not (_has_powers(obj) or obj.holds.filter(settled_at=None).exists())
         )
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(RecordAdmin):
+    """For the day when phone and codes are lost. What is secret in it nobody reads."""
+
+    list_display = ["user", "type", "created", "used"]
+    list_filter = ["type"]
+    list_select_related = ["user"]
+    search_fields = ["user__email", "user__name"]
+    search_help_text = "Address or name."
+    fields = ["user", "type", "created_at", "last_used_at"]
+
+    @admin.display(description="Added", ordering="created_at")
+    def created(self, authenticator: Any) -> str:
+        return when(authenticator.created_at)
+
+    @admin.display(description="Last used", ordering="last_used_at")
+    def used(self, authenticator: Any) -> str:
+        return when(authenticator.last_used_at)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_administrator(request)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Recovery codes go with the last of what they stand in for."""
+        super().delete_model(request, obj)
+        delete_dangling_recovery_codes(obj.user)
 
 
 @admin.register(Group)

@@ -2,6 +2,9 @@
 
 from typing import cast
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from allauth.mfa.webauthn.views import AddWebAuthnView
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import messages
@@ -14,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import NameForm
 from accounts.models import User
+from accounts.second_factor import uses_app
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,7 +34,19 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "has_password": user.has_usable_password(),
+        "passkeys": Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN),
+        "uses_app": uses_app(user),
+        "asks_for_second_factor": settings.STAFF_SECOND_FACTOR and user.is_staff,
         "google": SocialAccount.objects.filter(user=user, provider="google").first(),
         "google_offered": bool(settings.GOOGLE_CLIENT_ID),
     }
     return render(request, "accounts/account.html", context)
+
+
+class AddPasskeyView(AddWebAuthnView):
+    """Recovery codes are shown to those who may need one; a learner still has the emailed code."""
+
+    def get_success_url(self) -> str:
+        if is_mfa_enabled(self.request.user):
+            return str(super().get_success_url())
+        return reverse("accounts:account")

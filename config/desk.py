@@ -1,21 +1,28 @@
 """The staff's desk: the stock admin under our name, with what needs somebody's attention."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import Count
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts import second_factor
 from conversations.models import Message
 from scenarios.checks import troubled_scenarios
+
+View = Callable[..., HttpResponseBase]
 
 # What staff do most comes first; apps that are not named follow.
 APP_ORDER: Final = ("invitations", "scenarios", "conversations", "usage", "accounts")
 # Apps of Django and allauth whose models stand with ours under one heading.
-PEOPLE: Final = ("auth", "account", "socialaccount")
+PEOPLE: Final = ("auth", "account", "mfa", "socialaccount")
 # Failures that learners cannot help by trying again, and what staff can do.
 REMEDIES: Final = {
     "key": "the provider refuses the key. Check ANTHROPIC_API_KEY.",
@@ -38,6 +45,18 @@ class ParleyAdminSite(admin.AdminSite):
         # Django's redirect to an object's own page asks for no permission, and an invitation's
         # own page is its secret link.
         return [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """As Django's; where the second factor is asked for, nothing opens without it."""
+        open_view = super().admin_view(view, cacheable)
+
+        @wraps(open_view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if second_factor.is_missing(request) and request.path != reverse("admin:logout"):
+                return redirect(second_factor.way_to_show(request))
+            return open_view(request, *args, **kwargs)
+
+        return guarded
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         listed = super().get_app_list(request, app_label)

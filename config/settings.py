@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.google",
     "channels",
@@ -239,6 +240,21 @@ ACCOUNT_FORMS = {
 SOCIALACCOUNT_FORMS = {
     "disconnect": "accounts.forms.DisconnectForm",
     "signup": "accounts.forms.SocialSignupForm",
+}
+# On: nobody does anything in the admin before they have shown a second factor.
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=False)
+MFA_ADAPTER = "accounts.second_factor.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Parley"
+# Steps of 30 seconds that a phone's clock may be wrong by.
+MFA_TOTP_TOLERANCE = 1
+# Signing in by passkey is two requests, and there is nothing to guess.
+MFA_RATE_LIMITS = {"webauthn_login": "240/m/ip"}
+MFA_FORMS = {
+    "activate_totp": "accounts.second_factor.AppForm",
+    "add_webauthn": "accounts.second_factor.PasskeyForm",
+    "edit_webauthn": "accounts.second_factor.RenameForm",
 }
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(SITE_URL).scheme
 

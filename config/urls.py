@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.views import AddPasskeyView
 from config import health
 from conversations import views as pages
 
@@ -13,6 +14,8 @@ urlpatterns = [
     path("scenarios/", include("conversations.scenario_urls")),
     path("conversations/", include("conversations.urls")),
     path("account/", include("accounts.urls")),
+    # In the place of allauth's own, which sends everybody on to recovery codes.
+    path("accounts/2fa/webauthn/add/", AddPasskeyView.as_view(), name="mfa_add_webauthn"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib import admin
 from django.db.models import Count
@@ -16,8 +16,6 @@ from django.utils import timezone
 from accounts import second_factor
 from conversations.models import Message
 from scenarios.checks import troubled_scenarios
-
-View = Callable[..., HttpResponseBase]
 
 # What staff do most comes first; apps that are not named follow.
 APP_ORDER: Final = ("invitations", "scenarios", "conversations", "usage", "accounts")
@@ -46,7 +44,9 @@ class ParleyAdminSite(admin.AdminSite):
         # own page is its secret link.
         return [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    def admin_view[View: Callable[..., HttpResponseBase]](
+        self, view: View, cacheable: bool = False
+    ) -> View:
         """As Django's; where the second factor is asked for, nothing opens without it."""
         open_view = super().admin_view(view, cacheable)
 
@@ -56,7 +56,7 @@ class ParleyAdminSite(admin.AdminSite):
                 return redirect(second_factor.way_to_show(request))
             return open_view(request, *args, **kwargs)
 
-        return guarded
+        return cast(View, guarded)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         listed = super().get_app_list(request, app_label)

@@ -144,7 +144,13 @@ def test_pages_of_an_account_are_accessible(
     page = visit(**look)
     sign_in(page, scripted_site)
     found = {}
-    paths = ["/account/", "/accounts/email/", "/accounts/password/change/", "/scenarios/"]
+    paths = [
+        "/account/",
+        "/accounts/2fa/",
+        "/accounts/email/",
+        "/accounts/password/change/",
+        "/scenarios/",
+    ]
     for path in paths:
         page.goto(scripted_site.url + path)
         found[path] = violations(page)

@@ -146,6 +146,8 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         first_token_ms=record.first_token_ms,
         duration_ms=record.duration_ms,
         hold_id=hold.pk,
+        # Read by the same statement: no further way to the database while a budget waits.
+        scenario_id=Subquery(Hold.objects.filter(pk=hold.pk).values("session__scenario")),
     )
     return True
 

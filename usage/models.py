@@ -30,7 +30,7 @@ class StreamType(models.TextChoices):
 
 
 class UsageLog(models.Model):
-    """One model call. People and invitations are plain strings, so that usage outlives them."""
+    """One model call. Whom and what it was for are plain values: usage outlives them."""
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     user_id = models.CharField(max_length=32, null=True, blank=True)
@@ -59,6 +59,7 @@ class UsageLog(models.Model):
         "duration", null=True, blank=True, help_text="Milliseconds."
     )
     hold_id = models.CharField(max_length=32, unique=True, null=True, blank=True)
+    scenario_id = models.PositiveBigIntegerField(null=True, blank=True)
     timestamp = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -67,6 +68,12 @@ class UsageLog(models.Model):
             models.Index(fields=["user_id", "timestamp"], name="usagelog_user_time"),
             models.Index(fields=["invitation_id", "timestamp"], name="usagelog_invitation_time"),
             models.Index(fields=["timestamp"], name="usagelog_time"),
+            # What the list in the admin filters by, newest first.
+            models.Index(fields=["model", "timestamp"], name="usagelog_model_time"),
+            models.Index(fields=["stream_type", "timestamp"], name="usagelog_stream_time"),
+            models.Index(
+                fields=["timestamp"], condition=Q(is_estimate=True), name="usagelog_estimate_time"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -129,7 +136,9 @@ class Hold(models.Model):
         indexes = [
             models.Index(
                 fields=["user"], condition=Q(state=HoldState.HELD), name="hold_open_by_user"
-            )
+            ),
+            models.Index(fields=["created_at"], name="hold_created"),
+            models.Index(fields=["state", "created_at"], name="hold_state_created"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(tokens__gt=0), name="hold_tokens_positive"),
@@ -280,3 +289,53 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.valid_from:%d %b %Y}"
+
+
+class ReportedDay(models.Model):
+    """A past day (UTC) whose sums stand in `DayUsage` and `PayerUsage`.
+
+    Sums are made when somebody asks, of days that are over. A trigger on the log deletes the
+    day of each call that is added, changed or deleted later, and its sums with it: see
+    `usage.triggers`. So what stands here equals the log, always.
+    """
+
+    day = models.DateField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"{self.day:%d %b %Y}"
+
+
+class Sums(models.Model):
+    """Calls of a day, and their tokens."""
+
+    model = models.CharField(max_length=100)
+    calls = models.PositiveBigIntegerField()
+    input_tokens = models.PositiveBigIntegerField()
+    output_tokens = models.PositiveBigIntegerField()
+    cache_write_tokens = models.PositiveBigIntegerField()
+    cache_read_tokens = models.PositiveBigIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class DayUsage(Sums):
+    """By model, stream and scenario: few rows a day, whatever the traffic."""
+
+    day = models.ForeignKey(ReportedDay, models.DB_CASCADE, related_name="+")
+    stream_type = models.CharField(max_length=16)
+    scenario_id = models.PositiveBigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.stream_type} on {self.model}, {self.day_id}"
+
+
+class PayerUsage(Sums):
+    """By model and whose budget paid."""
+
+    day = models.ForeignKey(ReportedDay, models.DB_CASCADE, related_name="+")
+    user_id = models.CharField(max_length=32, null=True)
+    invitation_id = models.CharField(max_length=32, null=True)
+
+    def __str__(self) -> str:
+        return f"{self.invitation_id or self.user_id} on {self.model}, {self.day_id}"

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from accounts.models import Role, User
 from invitations.models import Invitation
+from invitations.tests.racing import all_at_once
 from usage.holds import CallRecord, CallUsage, Purse, available, release, settle
 from usage.models import Allowance, Hold, HoldState, UsageLog
 from usage.tests.purses import hold, invite, learner, purse_of
@@ -209,26 +211,6 @@ class Sampler(threading.Thread):
             return cursor.fetchone()[0]
 
 
-def all_at_once(count, work):
-    """Run `work(n)` in so many threads that start together; returns what they returned."""
-    results, start = [], threading.Barrier(count)
-
-    def run(number):
-        try:
-            start.wait()
-            results.append(work(number))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[number]) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == count
-    return results
-
-
 @pytest.mark.parametrize("kind", ["invitation", "allowance"])
 @pytest.mark.django_db(transaction=True)
 def test_fifty_at_once_against_a_budget_for_ten(kind):
@@ -236,7 +218,7 @@ def test_fifty_at_once_against_a_budget_for_ten(kind):
     purse = purse_of(kind, staff)
     sampler = Sampler(purse)
     sampler.start()
-    taken = all_at_once(50, lambda number: hold(purse, 100))
+    taken = all_at_once([lambda: hold(purse, 100)] * 50)
     assert len([hold for hold in taken if hold]) == 10
 
     def turn(number):
@@ -250,7 +232,7 @@ def test_fifty_at_once_against_a_budget_for_ten(kind):
         elif again:
             settle(again, CallRecord("m", None), user_id=purse.user_id)
 
-    all_at_once(50, turn)
+    all_at_once([partial(turn, number) for number in range(50)])
     sampler.done.set()
     sampler.join()
     assert 0 < sampler.most <= 1000
@@ -266,7 +248,7 @@ def test_one_hold_is_settled_by_one_of_many():
     purse = purse_of("invitation", staff)
     taken = hold(purse, 600)
     usage = CallRecord("m", CallUsage(100, 50))
-    won = all_at_once(8, lambda n: settle(taken, usage, user_id=None) if n % 2 else release(taken))
+    won = all_at_once([lambda: settle(taken, usage, user_id=None), lambda: release(taken)] * 4)
     assert sum(won) == 1
     assert available(purse) in (850, 1000)
     assert UsageLog.objects.count() == (available(purse) == 850)
@@ -313,7 +295,7 @@ def test_an_edit_and_holds_at_once_never_pass_the_higher_limit():
             return None
         return hold(purse, 100)
 
-    taken = [row for row in all_at_once(20, work) if row]
+    taken = [row for row in all_at_once([partial(work, number) for number in range(20)]) if row]
     invitation.refresh_from_db()
     assert invitation.held == 100 * len(taken)
     assert 5 <= len(taken) <= 10

@@ -3,31 +3,27 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import path
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, is_administrator, number, when
+from config.admin import READS_TRANSCRIPTS, badge, is_administrator, number, when
 from conversations.admin_messages import transcript_url
+from conversations.admin_reading import ReadingAdmin, learner_name
 from conversations.models import (
     ConversationSession,
-    Kind,
     SessionStatus,
 )
-from conversations.transcript import entries
 from scenarios.admin import ScenarioFilter
 from usage import costs
 from usage.models import StreamType, UsageLog
 
 
 @admin.register(ConversationSession)
-class ConversationAdmin(RecordAdmin):
+class ConversationAdmin(ReadingAdmin):
     list_display = [
         "scenario_name",
         "learner",
@@ -144,7 +140,11 @@ class ConversationAdmin(RecordAdmin):
 
     @admin.display(description="Transcript")
     def transcript(self, conversation: ConversationSession) -> SafeString:
-        return format_html('<a href="{}">Read</a>', transcript_url(conversation.pk))
+        read = format_html('<a href="{}">Read</a>', transcript_url(conversation.pk))
+        if not conversation.is_active:
+            return read
+        url = reverse("admin:conversations_conversationsession_watch", args=[conversation.pk])
+        return format_html('{} <a class="watch-link" href="{}">Watch live</a>', read, url)
 
     @admin.display(description="Usage")
     def usage(self, conversation: ConversationSession) -> str:
@@ -176,49 +176,3 @@ class ConversationAdmin(RecordAdmin):
             spent,
             costs.dollars(total["cost"]),
         )
-
-    # --- The transcript ----------------------------------------------------------------------
-
-    def get_urls(self) -> list[Any]:
-        transcript = path(
-            "<path:object_id>/transcript/",
-            self.admin_site.admin_view(self.transcript_view),
-            name="conversations_conversationsession_transcript",
-        )
-        return [transcript, *super().get_urls()]
-
-    def transcript_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The conversation to read. Each view is recorded in the conversation's history."""
-        if not request.user.has_perm(READS_TRANSCRIPTS):
-            raise PermissionDenied
-        conversation = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, conversation):
-            raise PermissionDenied
-        if conversation is None:
-            raise Http404
-        self.log_change(request, conversation, "Read the transcript.")
-        messages = list(conversation.messages.all())
-        for message in messages:
-            message.session = conversation
-        context = {
-            **self.admin_site.each_context(request),
-            "title": conversation.scenario_name,
-            "subtitle": f"with {learner_name(conversation)}, {conversation.started_at:%d %B %Y}",
-            "opts": self.opts,
-            "conversation": conversation,
-            "entries": entries(messages),
-            "debriefs": [message for message in messages if message.kind == Kind.DEBRIEF],
-            "total": costs.total(costs.by_model(UsageLog.objects.filter(session=conversation))),
-        }
-        name = "admin/conversations/conversationsession/transcript.html"
-        return TemplateResponse(request, name, context)
-
-
-def learner_name(conversation: ConversationSession) -> str:
-    """The account's name, else the invitation's recipient, for staff."""
-    if conversation.user:
-        return str(conversation.user)
-    invitation = conversation.invitation
-    if invitation is None:
-        return "Nobody any more"
-    return f"{invitation.recipient_name or invitation.recipient_email or 'A guest'} (invited)"

@@ -5,7 +5,9 @@ password, a deactivated person, a revoked or expired invitation close what they 
 """
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Collection
 from contextvars import Context
 from dataclasses import dataclass
@@ -19,9 +21,12 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
+from conversations import frames
 from conversations.database import in_thread
 from conversations.live import Listener
 from conversations.models import ConversationSession
+from conversations.readers import may_read
+from conversations.viewings import LASTS, Viewing, watchers
 from invitations.claims import held_invitations
 
 logger = logging.getLogger(__name__)
@@ -29,15 +34,21 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 1.0
 SIGNED_OUT: Final = 4401
 GONE: Final = 4404
+# The code of a server that restarts: the page comes back by itself.
+RESTARTING: Final = 1012
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What let a socket in: a session, perhaps a person, and the conversation."""
+    """What let a socket in: a session, perhaps a person, and the conversation.
+
+    Who watches is let in by the record of it (`viewing`) in place of a right to take part.
+    """
 
     conversation: int
     session_key: str | None
     user_id: str | None
+    viewing: str | None = None
 
 
 def expired(passes: Collection[Pass]) -> dict[Pass, int]:
@@ -58,11 +69,26 @@ def expired(passes: Collection[Pass]) -> dict[Pass, int]:
         conversation = conversations.get(one.conversation)
         if not _is_signed_in(session, one.user_id, user):
             codes[one] = SIGNED_OUT
-        elif conversation is None or not conversation.is_visible_to(
-            one.user_id, held_invitations(session)
-        ):
+        elif conversation is None or not _may_stay(one, session, user, conversation):
             codes[one] = GONE
     return codes
+
+
+def _may_stay(
+    one: Pass, session: dict[str, Any], user: User | None, conversation: ConversationSession
+) -> bool:
+    if one.viewing is not None:
+        return may_read(user, conversation)
+    return conversation.is_visible_to(one.user_id, held_invitations(session))
+
+
+def look(passes: Collection[Pass]) -> tuple[dict[Pass, int], dict[int, str]]:
+    """What `expired` gives and, by conversation, words on who watches; renews who does here."""
+    codes = expired(passes)
+    here = [one.viewing for one in passes if one.viewing and one not in codes]
+    if here:
+        Viewing.objects.renew(here)
+    return codes, watchers()
 
 
 def _is_signed_in(session: dict[str, Any], user_id: str | None, user: User | None) -> bool:
@@ -79,10 +105,13 @@ def _is_signed_in(session: dict[str, Any], user_id: str | None, user: User | Non
 
 
 class Auditor:
-    """Watches over the sockets of one event loop."""
+    """Looks after the sockets of one event loop, and tells each page who else watches."""
 
     def __init__(self) -> None:
         self._admitted: dict[Listener, Pass] = {}
+        # What each page was told last of who watches.
+        self._told: dict[Listener, str] = {}
+        self._looked_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def admit(self, listener: Listener, by: Pass) -> None:
@@ -94,18 +123,38 @@ class Auditor:
     def dismiss(self, listener: Listener) -> None:
         """The socket is closed."""
         self._admitted.pop(listener, None)
+        self._told.pop(listener, None)
 
     async def _look(self) -> None:
+        self._looked_at = time.monotonic()
         while self._admitted:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                codes = await in_thread(expired, set(self._admitted.values()))
+                codes, watched = await in_thread(look, set(self._admitted.values()))
             except DatabaseError as error:
                 logger.warning("Sockets were not looked at: %s", type(error).__name__)
+                self._let_nobody_watch_unseen()
                 continue
+            self._looked_at = time.monotonic()
             for listener, by in tuple(self._admitted.items()):
                 if by in codes:
                     listener.hang_up(codes[by])
+                else:
+                    self._tell(listener, watched.get(by.conversation, ""))
+
+    def _tell(self, listener: Listener, words: str) -> None:
+        # At first in any case: the page may show what was true before its line broke.
+        if self._told.get(listener) != words:
+            self._told[listener] = words
+            listener.deliver(json.dumps(frames.watched(words), ensure_ascii=False))
+
+    def _let_nobody_watch_unseen(self) -> None:
+        """Close watching sockets whose sign of life may have run out: learners see none of them."""
+        if time.monotonic() - self._looked_at < LASTS.total_seconds() - 2 * EVERY_SECONDS:
+            return
+        for listener, by in tuple(self._admitted.items()):
+            if by.viewing is not None:
+                listener.hang_up(RESTARTING)
 
 
 _auditors: WeakKeyDictionary[asyncio.AbstractEventLoop, Auditor] = WeakKeyDictionary()

@@ -34,11 +34,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
     outgoing: Outgoing | None = None
 
     async def connect(self) -> None:
-        self.pk: int = self.scope["url_route"]["kwargs"]["pk"]
         self.bucket = Bucket()
-        if not await in_thread(self.is_visible):
+        by = await in_thread(self.admission)
+        if by is None:
             await self.close()
             return
+        self.pk = by.conversation
         if not await in_thread(pace.may_connect, self.scope):
             await self.accept()  # only after it can a page be told why
             await self.close(FLOODING)
@@ -46,15 +47,17 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         await self.accept()
         self.outgoing = Outgoing(self.send, self.close)
         hub().listen(self.pk, self.outgoing)
-        user = self.scope["user"]
-        auditor().admit(self.outgoing, Pass(self.pk, self.scope["session"].session_key, user.pk))
+        auditor().admit(self.outgoing, by)
         runner().watch()
 
-    def is_visible(self) -> bool:
-        visible = ConversationSession.objects.visible_to(
-            self.scope["user"], held_invitations(self.scope["session"])
-        )
-        return visible.filter(pk=self.pk).exists()
+    def admission(self) -> Pass | None:
+        """What lets the visitor in, or None."""
+        user, session = self.scope["user"], self.scope["session"]
+        pk: int = self.scope["url_route"]["kwargs"]["pk"]
+        visible = ConversationSession.objects.visible_to(user, held_invitations(session))
+        if not visible.filter(pk=pk).exists():
+            return None
+        return Pass(pk, session.session_key, user.pk)
 
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:
@@ -77,7 +80,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             if frame["type"] in pace.COSTLY:
                 who = pace.visitor(self.scope["user"], self.scope["session"])
                 await in_thread(pace.check, self.pk, who)
-            await HANDLERS[frame["type"]](self, frame)
+            await self.carry_out(frame)
         except BadFrame as error:
             self.answer(frames.error(error.code, error.words))
         except Refused as refusal:
@@ -90,6 +93,9 @@ class ConversationConsumer(AsyncWebsocketConsumer):
                 return
             words = "That did not work just now. Try again."
             self.answer(frames.refused(frame.get("id"), "unavailable", words))
+
+    async def carry_out(self, frame: dict[str, Any]) -> None:
+        await HANDLERS[frame["type"]](self, frame)
 
     # --- One method per message type ---
 

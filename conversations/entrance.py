@@ -18,6 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from config import addresses
 from config.limits import Limit
 from conversations.models import ConversationSession
+from conversations.readers import who_may_read
 from conversations.views import let_partner_open
 from invitations import asking, claims
 from invitations.csrf import refuse_forgery
@@ -126,6 +127,7 @@ def show(
         return unavailable(request, "used_up", status, conversation=last, **context)
     context |= {
         "scenario": offered(invitation),
+        "who_reads": who_may_read(invitation.created_by),
         "conversation": last if last and last.is_active else None,
         "is_somebody_else": claims.is_somebody_else(user, invitation),
     }

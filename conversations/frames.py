@@ -72,6 +72,11 @@ def refused(client_id: str | None, code: str, words: str) -> Frame:
     return {"type": "refused", "id": client_id, "code": code, "text": words}
 
 
+def watched(words: str) -> Frame:
+    """Who of the staff watches, in words; empty where nobody does."""
+    return {"type": "watched", "text": words}
+
+
 def resync() -> Frame:
     """The page may have missed something, and had better ask for it."""
     return {"type": "resync"}

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from conversations import failures
+from conversations.viewings import Viewing as Viewing
 from invitations.models import Invitation
 from scenarios.models import Scenario
 from usage.holds import Purse

@@ -4,6 +4,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.urls import path, re_path
 
 from conversations.consumers import ConversationConsumer
+from conversations.watching import WatchingConsumer
 
 
 class Nowhere(AsyncWebsocketConsumer):
@@ -17,5 +18,6 @@ class Nowhere(AsyncWebsocketConsumer):
 
 websocket_urlpatterns = [
     path("ws/conversations/<int:pk>/", ConversationConsumer.as_asgi()),
+    path("ws/watch/<str:viewing>/", WatchingConsumer.as_asgi()),
     re_path(r"", Nowhere.as_asgi()),
 ]

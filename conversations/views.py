@@ -18,16 +18,19 @@ from conversations.models import (
     MessageQuerySet,
     MessageRole,
 )
+from conversations.readers import who_may_read
 from conversations.replies import runner
 from conversations.starting import means, start, waiting
 from conversations.transcript import as_text, entries, sections
 from conversations.turns import Refused
+from conversations.viewings import watchers_of
 from invitations.claims import held_invitations
 from scenarios.models import Scenario
 
 RECENT = 5
 # Turns of a pane that the page comes with; a link brings the earlier ones.
 LATEST = 60
+OF_A_PAGE = ("invitation__created_by", "scenario")
 
 
 def _visible(request: HttpRequest) -> Any:
@@ -168,7 +171,7 @@ def _message_id(request: HttpRequest) -> int:
 def _page(
     request: HttpRequest, pk: int, arrived: dict[int, str], *, error: str, draft: str
 ) -> HttpResponse:
-    conversation = get_object_or_404(_visible(request).select_related("invitation"), pk=pk)
+    conversation = get_object_or_404(_visible(request).select_related(*OF_A_PAGE), pk=pk)
     most = None if "all" in request.GET else LATEST
     said, earlier_said = _latest(conversation, conversation.messages.conversation(), most)
     notes, earlier_notes = _latest(conversation, conversation.messages.coaching(), most)
@@ -187,12 +190,20 @@ def _page(
             "partner_reply": running.get(MessageRole.PARTNER),
             "coach_reply": running.get(MessageRole.COACH),
             "budget": frames.conversation_budget(conversation),
+            "watched_by": watchers_of(pk),
+            "who_reads": _who_reads(conversation),
             "client_id": uuid4(),
             "error": error,
             "draft": draft,
             "page_data": _page_data(conversation, said + notes),
         },
     )
+
+
+def _who_reads(conversation: ConversationSession) -> str:
+    invitation = conversation.invitation
+    inviter = invitation.created_by if invitation else None
+    return who_may_read(inviter, private=conversation.scenario.is_private)
 
 
 def _latest(
@@ -252,6 +263,7 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
             "debrief": report,
             # The debrief begins when the replies have ended that ran when the learner ended it.
             "unfinished": any(message.is_streaming for message in messages),
+            "watched_by": watchers_of(pk),
             "sections": sections(report),
             "entries": entries(messages),
             "can_again": means(request.user, held, again).can_start,

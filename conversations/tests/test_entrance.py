@@ -79,7 +79,7 @@ def test_it_says_who_invites_to_what_for_how_long_and_who_will_read(client, invi
         "An AI plays",
         "Short conversation, about 8 exchanges",
         "4 May 2099, 12:00 UTC",
-        "read transcripts",
+        "Nobody on the staff of this site may read it",
         "Good luck!",
         "Start the conversation",
     ):

@@ -69,6 +69,9 @@ function received(frame) {
     error: ({ text }) => composers.send?.tell(text),
     notice: noticeCame,
     state: stateCame,
+    watched({ text }) {
+      if (find("watched").textContent !== text) find("watched").textContent = text;
+    },
     resync: sync,
     synced() {
       connection.inStep();

@@ -22,6 +22,7 @@ function received(frame) {
   if (frame.type === "chunk") turns.chunk(frame);
   if (frame.type === "synced") connection.inStep();
   if (frame.type === "resync") sync();
+  if (frame.type === "watched") document.querySelector("[data-watched]").textContent = frame.text;
   if (frame.type !== "turn") return;
   turns.place(frame);
   // A summary that begins needs its place; what is whole is set by the server.

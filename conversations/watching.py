@@ -1,0 +1,49 @@
+"""The socket of somebody from staff who watches: it shows what a page gets, and does nothing."""
+
+from typing import Any, Final
+
+from conversations.audit import Pass
+from conversations.consumers import ConversationConsumer
+from conversations.database import in_thread
+from conversations.readers import may_read
+from conversations.turns import Refused
+from conversations.viewings import Viewing, ViewingKind
+
+# What a page asks for to show more; everything else is the learner's to do.
+READING: Final = frozenset({"sync", "fetch", "ack"})
+
+
+class WatchingConsumer(ConversationConsumer):
+    """One watching page, let in by the record that it was opened."""
+
+    def admission(self) -> Pass | None:
+        user = self.scope["user"]
+        viewing = (
+            Viewing.objects.select_related("conversation")
+            .filter(
+                pk=self.scope["url_route"]["kwargs"]["viewing"],
+                viewer=user.pk,
+                kind=ViewingKind.LIVE,
+            )
+            .first()
+        )
+        conversation = viewing.conversation if viewing else None
+        if viewing is None or conversation is None or not may_read(user, conversation):
+            return None
+        if not Viewing.objects.recent().renew([viewing.pk]):
+            # Somebody comes back to a page that they left long ago: that is a new viewing.
+            viewing = Viewing.record(conversation, user, ViewingKind.LIVE)
+        self.viewing = viewing.pk
+        key = self.scope["session"].session_key
+        return Pass(conversation.pk, key, user.pk, viewing=viewing.pk)
+
+    async def carry_out(self, frame: dict[str, Any]) -> None:
+        if frame["type"] not in READING:
+            raise Refused("read_only", "You are watching. Only the learner can do this.")
+        await super().carry_out(frame)
+
+    async def disconnect(self, code: int) -> None:
+        admitted = self.outgoing is not None
+        await super().disconnect(code)
+        if admitted:
+            await in_thread(Viewing.objects.leave, [self.viewing])

@@ -3,46 +3,24 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.forms.widgets import Script
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.http import HttpRequest, HttpResponse
 
-from config.admin import READS_TRANSCRIPTS, DeskAdmin, badge, number, when
-from invitations.admin_actions import InvitationActions
-from invitations.admin_forms import ChangeInvitationForm, NewInvitationForm, PresetForm
-from invitations.models import Invitation, QuotaPreset, Status
+from config.admin import READS_TRANSCRIPTS, DeskAdmin, number
+from invitations.admin_columns import AskedFilter, InvitationColumns, StatusFilter
+from invitations.admin_forms import (
+    ChangeInvitationForm,
+    NewInvitationForm,
+    PlainAutocomplete,
+    PresetForm,
+)
+from invitations.admin_pages import InvitationPages
+from invitations.models import Invitation, QuotaPreset
 from scenarios.models import Scenario
-
-TONES = {
-    Status.DRAFT: "quiet",
-    Status.SENT: "busy",
-    Status.CLAIMED: "good",
-    Status.LINKED: "good",
-    Status.EXPIRED: "quiet",
-    Status.REVOKED: "bad",
-    Status.USED_UP: "warning",
-}
-
-
-class StatusFilter(admin.SimpleListFilter):
-    title = "status"
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(value), str(label)) for value, label in Status.choices]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Invitation]
-    ) -> QuerySet[Invitation]:
-        value = self.value()
-        return queryset.in_status(value) if value in Status.values else queryset  # type: ignore[attr-defined]
 
 
 @admin.register(Invitation)
-class InvitationAdmin(InvitationActions):
+class InvitationAdmin(InvitationColumns, InvitationPages):
     list_display = [
         "recipient",
         "status",
@@ -54,6 +32,7 @@ class InvitationAdmin(InvitationActions):
     ]
     list_filter = [
         StatusFilter,
+        AskedFilter,
         ("scenario", admin.RelatedOnlyFieldListFilter),
         ("created_by", admin.RelatedOnlyFieldListFilter),
     ]
@@ -85,8 +64,11 @@ class InvitationAdmin(InvitationActions):
                     "created_by",
                     "created_at",
                     "sent_at",
+                    "opened_at",
                     "claimed_at",
                     "linked_user",
+                    "time_asked_at",
+                    "budget_asked_at",
                     "revoked_at",
                 ]
             },
@@ -100,8 +82,11 @@ class InvitationAdmin(InvitationActions):
         "created_by",
         "created_at",
         "sent_at",
+        "opened_at",
         "claimed_at",
         "linked_user",
+        "time_asked_at",
+        "budget_asked_at",
         "revoked_at",
     ]
 
@@ -110,63 +95,6 @@ class InvitationAdmin(InvitationActions):
             Script("js/admin-copy.js", type="module"),
             Script("js/admin-autocomplete.js", type="module"),
         ]
-
-    # --- What is shown -----------------------------------------------------------------------
-
-    @admin.display(description="Recipient", ordering="recipient_email")
-    def recipient(self, invitation: Invitation) -> SafeString:
-        name, email = invitation.recipient_name, invitation.recipient_email
-        if name and email:
-            return format_html('{}<br><span class="quiet">{}</span>', name, email)
-        return format_html("{}", name or email or "Anybody with the link")
-
-    @admin.display(description="Status")
-    def status(self, invitation: Invitation) -> SafeString:
-        return badge(invitation.status.label, TONES[invitation.status])
-
-    @admin.display(description="Budget used")
-    def budget(self, invitation: Invitation) -> SafeString:
-        words = f"{number(invitation.settled)} of {number(invitation.limit)}"
-        if invitation.held:
-            words += f", {number(invitation.held)} set aside"
-        return format_html(
-            '<progress class="budget" max="{}" value="{}" aria-label="Budget used"></progress>'
-            ' <span class="budget-words">{}</span>',
-            invitation.limit,
-            min(invitation.limit, invitation.settled + invitation.held),
-            words,
-        )
-
-    @admin.display(description="Last sent", ordering="sent_at")
-    def sent(self, invitation: Invitation) -> str:
-        return when(invitation.sent_at, time=False)
-
-    @admin.display(description="Expires", ordering="expires_at")
-    def expires(self, invitation: Invitation) -> str:
-        return when(invitation.expires_at, time=False)
-
-    @admin.display(description="Link")
-    def link(self, invitation: Invitation) -> str:
-        if not invitation.is_open:
-            return "Closed: it lets nobody in any more."
-        return format_html(
-            '<span class="copy"><input type="text" id="invitation-link" class="vTextField" readonly'
-            ' value="{}" aria-label="Link" autocomplete="off">'
-            ' <button type="button" class="button" data-copy="invitation-link" hidden>Copy link'
-            '</button> <span role="status" class="copy-status"></span></span>'
-            '<div class="help">Whoever has it may come in: pass it to the recipient alone.</div>',
-            invitation.url,
-        )
-
-    @admin.display(description="Conversations")
-    def conversations(self, invitation: Invitation) -> str:
-        count = invitation.sessions.count()
-        if not count:
-            return "None yet"
-        url = reverse("admin:conversations_conversationsession_changelist")
-        return format_html(
-            '<a href="{}?invitation__id__exact={}">{}</a>', url, invitation.pk, number(count)
-        )
 
     # --- Forms -------------------------------------------------------------------------------
 
@@ -179,7 +107,7 @@ class InvitationAdmin(InvitationActions):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return self.add_fieldsets
-        hidden = set() if self._may_see_link(request, obj) else {"link"}
+        hidden = set() if self.may_see_link(request, obj) else {"link"}
         if not self.has_change_permission(request, obj):
             hidden |= {"tokens", "quota_label"}  # the budget is shown above
         return [
@@ -192,12 +120,6 @@ class InvitationAdmin(InvitationActions):
         if obj is not None and obj.claimed_at and not request.user.has_perm(READS_TRANSCRIPTS):
             return [*self.readonly_fields, "recipient_email"]
         return self.readonly_fields
-
-    def _may_see_link(self, request: HttpRequest, invitation: Invitation) -> bool:
-        """A claimed link opens what was said, so that it is for readers of transcripts."""
-        return self.has_change_permission(request, invitation) and (
-            invitation.claimed_at is None or request.user.has_perm(READS_TRANSCRIPTS)
-        )
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -214,6 +136,7 @@ class InvitationAdmin(InvitationActions):
             if object_id:
                 offered |= Scenario.objects.filter(invitations=object_id)
             kwargs["queryset"] = offered.distinct()
+            kwargs["widget"] = PlainAutocomplete(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -228,14 +151,38 @@ class InvitationAdmin(InvitationActions):
         if not change:
             assert request.user.is_authenticated
             obj.created_by = request.user
-        super().save_model(request, obj, form, change)
+            super().save_model(request, obj, form, change)
+        else:
+            form.write()
         if form.wants_sending:
             self.send_later(request, [obj])
+
+    def response_add(
+        self, request: HttpRequest, obj: Invitation, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        response = super().response_add(request, obj, post_url_continue)
+        return self.to_preview(obj) if wants_preview(request) else response
+
+    def response_change(self, request: HttpRequest, obj: Invitation) -> HttpResponse:
+        response = super().response_change(request, obj)
+        return self.to_preview(obj) if wants_preview(request) else response
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        if add:
+            return super().construct_change_message(request, form, formsets, add)
+        return form.history
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not while a reply is being paid from it."""
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or not obj.holds.held().exists())
+
+
+def wants_preview(request: HttpRequest) -> bool:
+    """Whether *Save and see the mail* was pressed."""
+    return request.POST.get("_continue") == "preview"
 
 
 @admin.register(QuotaPreset)

@@ -1,24 +1,37 @@
-"""What staff do with invitations from a list or a form: send, replace the link, revoke."""
+"""What staff do with invitations from a list or a form.
 
-from collections.abc import Sequence
+Send, extend, add tokens, replace the link, revoke: each change is in the history.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from smtplib import SMTPException
+from typing import Final
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import ActionLocation
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from config.admin import DeskAdmin
+from invitations.admin_forms import MoreTokensForm
+from invitations.admin_history import budget, moment, moved
 from invitations.models import Invitation
 
+TITLES: Final = {
+    "revoke": "Revoke?",
+    "renew": "Replace the link?",
+    "add_tokens": "Add tokens",
+}
 EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
 
 
 class InvitationActions(DeskAdmin):
-    actions = ["send_again", "renew", "revoke"]
+    actions = ["send_again", "extend_week", "extend_month", "add_tokens", "renew", "revoke"]
 
     @admin.action(
         description="Send the link again",
@@ -29,6 +42,60 @@ class InvitationActions(DeskAdmin):
     def send_again(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> None:
         chosen = list(invitations.select_related("scenario", "created_by"))
         self.send_later(request, chosen)
+
+    @admin.action(description="Extend by a week", permissions=["change"], location=EVERYWHERE)
+    def extend_week(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> None:
+        self._extend(request, invitations, timedelta(weeks=1))
+
+    @admin.action(
+        description="Extend by a month (30 days)", permissions=["change"], location=EVERYWHERE
+    )
+    def extend_month(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> None:
+        self._extend(request, invitations, timedelta(days=30))
+
+    @transaction.atomic
+    def _extend(
+        self, request: HttpRequest, invitations: QuerySet[Invitation], by: timedelta
+    ) -> None:
+        for invitation in self._unrevoked(request, invitations):
+            before = invitation.extend(by)
+            line = moved("Expiry", moment(before), moment(invitation.expires_at))
+            self.log_change(request, invitation, line)
+            messages.success(
+                request, f"{invitation}: good until {moment(invitation.expires_at)} now."
+            )
+
+    def _unrevoked(
+        self, request: HttpRequest, invitations: QuerySet[Invitation]
+    ) -> Iterator[Invitation]:
+        """Those that a change can still help; staff are told of the others."""
+        for invitation in invitations:
+            if invitation.revoked_at:
+                messages.warning(request, f"{invitation}: left as it is, since it is revoked.")
+            else:
+                yield invitation
+
+    @admin.action(description="Add tokens…", permissions=["change"], location=EVERYWHERE)
+    def add_tokens(
+        self, request: HttpRequest, invitations: QuerySet[Invitation]
+    ) -> HttpResponse | None:
+        form = MoreTokensForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self._ask(request, invitations, "add_tokens", form=form)
+        with transaction.atomic():
+            for invitation in self._unrevoked(request, invitations):
+                self._add_tokens(request, invitation, form.cleaned_data["count"])
+        return None
+
+    def _add_tokens(self, request: HttpRequest, invitation: Invitation, count: int) -> None:
+        try:
+            before = invitation.add_tokens(count)
+        except ValidationError as error:
+            messages.error(request, f"{invitation}: nothing was added. {' '.join(error.messages)}")
+            return
+        line = moved("Budget", budget(before), budget(invitation.limit))
+        self.log_change(request, invitation, line)
+        messages.success(request, f"{invitation}: {line} It holds from the next turn on.")
 
     @admin.action(
         description="Replace the link by a new one…",
@@ -63,13 +130,18 @@ class InvitationActions(DeskAdmin):
         return None
 
     def _ask(
-        self, request: HttpRequest, invitations: QuerySet[Invitation], action: str
+        self,
+        request: HttpRequest,
+        invitations: QuerySet[Invitation],
+        action: str,
+        form: MoreTokensForm | None = None,
     ) -> HttpResponse:
-        """The page that asks before a link is closed; it posts the same action once more."""
+        """The page that asks before anything happens; it posts the same action once more."""
         on_form = f"{ActionLocation.CHANGE_FORM.value}-action" in request.POST
         context = {
             **self.admin_site.each_context(request),
-            "title": "Revoke?" if action == "revoke" else "Replace the link?",
+            "title": TITLES[action],
+            "form": form,
             "opts": self.opts,
             "invitations": invitations.select_related("scenario"),
             "action": action,

@@ -1,12 +1,28 @@
 """Forms on which staff set budgets and invite: tokens and a label instead of raw JSON."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django import forms
-from django.contrib.admin.widgets import AdminRadioSelect, AdminTextareaWidget
+from django.contrib.admin.widgets import (
+    AdminRadioSelect,
+    AdminTextareaWidget,
+    AutocompleteSelect,
+)
 
-from invitations.models import Invitation, QuotaPreset
+from invitations.admin_history import Snapshot
+from invitations.models import Invitation, QuotaPreset, Wish
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, MOST_TOKENS, in_words
+
+# Fields of the forms that are part of one of the model.
+QUOTA_FIELDS: Final = {"tokens": "quota", "quota_label": "quota"}
+
+
+class PlainAutocomplete(AutocompleteSelect):
+    """An autocomplete that has all its choices with it, so that it works without scripts too."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return forms.Select.optgroups(self, name, list(value), attr)
 
 
 def tokens_field(**options: Any) -> forms.IntegerField:
@@ -72,16 +88,27 @@ class PresetChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
         return f"{obj.name}: {obj.quota['tokens']:,} tokens, {in_words({**obj.quota, 'label': ''})}"
 
 
+def preset_field(**options: Any) -> PresetChoice:
+    return PresetChoice(
+        QuotaPreset.objects.none(),
+        label="Budget",
+        empty_label=None,
+        widget=AdminRadioSelect(attrs={"class": "radiolist"}),
+        **options,
+    )
+
+
+def offer_presets(field: forms.Field) -> None:
+    """Let `field` offer all presets, with the default chosen."""
+    assert isinstance(field, PresetChoice)
+    field.queryset = presets = QuotaPreset.objects.all()
+    field.initial = next((preset.pk for preset in presets if preset.is_default), None)
+
+
 class NewInvitationForm(InvitationForm):
     """A new invitation: a preset, or a number of tokens of its own."""
 
-    preset = PresetChoice(
-        QuotaPreset.objects.none(),
-        label="Budget",
-        required=False,
-        empty_label=None,
-        widget=AdminRadioSelect(attrs={"class": "radiolist"}),
-    )
+    preset = preset_field(required=False)
     tokens = tokens_field(
         label="Or so many tokens",
         required=False,
@@ -90,11 +117,7 @@ class NewInvitationForm(InvitationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        presets = QuotaPreset.objects.all()
-        field = self.fields["preset"]
-        assert isinstance(field, PresetChoice)
-        field.queryset = presets
-        field.initial = next((preset.pk for preset in presets if preset.is_default), None)
+        offer_presets(self.fields["preset"])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
@@ -108,17 +131,26 @@ class NewInvitationForm(InvitationForm):
 
 
 class ChangeInvitationForm(InvitationForm):
-    """An existing invitation: its budget may grow, or shrink to what is spent."""
+    """An existing invitation: its budget may grow, or shrink to what is spent.
+
+    Only what was changed on the page is written. The page carries what it showed, so that a
+    field which somebody else changed meanwhile is not set back by who left it alone.
+    """
 
     quota_label = forms.CharField(label="Budget's name", max_length=200, required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.before = Snapshot.of(self.instance)
         self.fields["tokens"].initial = self.instance.limit
         self.fields["quota_label"].initial = self.instance.quota.get("label", "")
+        for field in self.fields.values():
+            field.show_hidden_initial = True
 
     def clean_tokens(self) -> int:
         tokens = int(self.cleaned_data["tokens"])
+        if "tokens" not in self.changed_data:
+            return self.instance.limit
         # The row is locked while this runs, so what is spent cannot grow meanwhile.
         spent = self.instance.settled + self.instance.held
         if tokens < spent:
@@ -130,6 +162,51 @@ class ChangeInvitationForm(InvitationForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
+        quota = dict(self.instance.quota)
         if data.get("tokens"):
-            self.instance.quota = {"tokens": data["tokens"], "label": data.get("quota_label", "")}
+            quota["tokens"] = data["tokens"]
+        if "quota_label" in self.changed_data:
+            quota["label"] = data.get("quota_label", "")
+        self.instance.quota = quota
+        return data
+
+    def write(self) -> None:
+        """Store what was changed and nothing else; a reply counts its tokens meanwhile.
+
+        A new budget or expiry answers the wish for it.
+        """
+        changed = {QUOTA_FIELDS.get(name, name) for name in self.changed_data}
+        for field, wish in (("quota", Wish.BUDGET), ("expires_at", Wish.TIME)):
+            if field in changed:
+                setattr(self.instance, wish.field, None)
+                changed.add(wish.field)
+        self.instance.save(update_fields=changed)
+        self.instance.refresh_from_db()
+
+    @property
+    def history(self) -> str:
+        """What the edit changed, in words; once it is written."""
+        return self.before.until(Snapshot.of(self.instance)) or "Nothing changed."
+
+
+class MoreTokensForm(forms.Form):
+    """So many tokens more: as many as a preset has, or a number."""
+
+    preset = preset_field(required=False)
+    tokens = tokens_field(
+        label="Or so many tokens more",
+        required=False,
+        help_text="A number here takes the place of the choice above.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_presets(self.fields["preset"])
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        preset = data.get("preset")
+        data["count"] = data.get("tokens") or (preset.quota["tokens"] if preset else None)
+        if not data["count"] and not self.errors:
+            self.add_error("preset", "Choose how many, or fill in a number of tokens below.")
         return data

@@ -70,7 +70,7 @@ class Status(models.TextChoices):
     DRAFT = "draft", "Draft"
     SENT = "sent", "Sent"
     CLAIMED = "claimed", "Claimed"
-    LINKED = "linked", "Linked to an account"
+    LINKED = "linked", "Linked"
     EXPIRED = "expired", "Expired"
     REVOKED = "revoked", "Revoked"
     USED_UP = "used_up", "Used up"
@@ -132,6 +132,10 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         if status == Status.CLAIMED:
             return found.exclude(claimed_at=None)
         return found.filter(claimed_at=None, sent_at__isnull=status != Status.SENT)
+
+    def asking_for(self, wish: Wish) -> Self:
+        """Those whose holder waits for an answer."""
+        return self.exclude(**{wish.field: None})
 
     def held_by(self, keys: "Collection[str]") -> Self:
         """Those that a guest's browser still holds by its session's `keys`.

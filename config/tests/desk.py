@@ -83,7 +83,8 @@ class DeskTestCase(TestCase):
 
     def said(self, response: HttpResponse) -> str:
         """The messages that a response, or the page that it leads to, shows."""
-        page = self.client.get(response["Location"]) if response.status_code == 302 else response
+        moved = response.status_code in (302, 303)
+        page = self.client.get(response["Location"]) if moved else response
         return " ".join(str(message) for message in page.context["messages"])
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor
@@ -85,7 +86,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             self.answer(frames.error(error.code, error.words))
         except Refused as refusal:
             self.answer(frames.refused(frame.get("id"), refusal.code, refusal.words))
-        except (DatabaseError, TimeoutError, ConversationSession.DoesNotExist) as error:
+        except (DatabaseTrouble, TimeoutError, ConversationSession.DoesNotExist) as error:
             logger.warning("A frame was not carried out: %s", type(error).__name__)
             if frame.get("type") in ("sync", "fetch") and self.outgoing is not None:
                 # Nothing that a person asked for: let the page ask again in a moment.
@@ -124,34 +125,36 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await in_thread(turns.send, self.pk, client_id, frame.get("text"))
-        await self.take(client_id, step)
+        await self.take(client_id, turns.send, self.pk, client_id, frame.get("text"))
 
     async def ask(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await in_thread(turns.ask, self.pk, client_id, frame.get("text"))
-        await self.take(client_id, step)
+        await self.take(client_id, turns.ask, self.pk, client_id, frame.get("text"))
 
     async def retry(self, frame: dict[str, Any]) -> None:
-        client_id = uuid(frame)
-        step = await in_thread(turns.retry, self.pk, whole(frame, "message"))
-        await self.take(client_id, step)
+        await self.take(uuid(frame), turns.retry, self.pk, whole(frame, "message"))
 
     async def end(self, frame: dict[str, Any]) -> None:
-        client_id = uuid(frame)
-        await self.take(client_id, await in_thread(turns.end, self.pk))
+        await self.take(uuid(frame), turns.end, self.pk)
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
         if await in_thread(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
 
-    async def take(self, client_id: UUID, step: Step) -> None:
-        """Acknowledge a step once it is stored, then carry it out."""
-        stored = step.message.pk if step.message else None
-        self.answer(frames.accepted(str(client_id), stored))
-        # Shielded, since the reply must be run even if this page is gone by now.
-        await asyncio.shield(runner().carry_out(self.pk, step))
+    async def take[**P](
+        self, client_id: UUID, work: Callable[P, Step], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Take a step, acknowledge it once it is stored, and carry it out."""
+
+        async def step() -> None:
+            done = await runner().take(work, *args, **kwargs)
+            stored = done.message.pk if done and done.message else None
+            self.answer(frames.accepted(str(client_id), stored))
+            runner().carry_out(done)
+
+        # Shielded, since what is stored must be run even if this page is gone by then.
+        await asyncio.shield(step())
 
 
 HANDLERS: Final = {

@@ -20,6 +20,7 @@ from conversations.models import ConversationSession
 from conversations.outgoing import Outgoing
 from conversations.replies import runner
 from conversations.turns import Refused
+from conversations.visitors import Visitor, visitor_of
 from invitations.claims import held_invitations
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.bucket = Bucket()
-        by = await in_thread(self.admission)
+        by, in_time = await in_thread(self.enter)
         if by is None:
             await self.close()
             return
         self.pk = by.conversation
-        if not await in_thread(pace.may_connect, self.scope):
+        if not in_time:
             await self.accept()  # only after it can a page be told why
             await self.close(FLOODING)
             return
@@ -51,14 +52,20 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         auditor().admit(self.outgoing, by)
         runner().watch()
 
-    def admission(self) -> Pass | None:
+    def enter(self) -> tuple[Pass | None, bool]:
+        """What lets the visitor in, if anything does, and whether they do not come too often."""
+        visitor = visitor_of(self.scope)
+        self.who = pace.name(visitor.user, visitor.session)
+        by = self.admission(visitor)
+        return by, by is None or pace.may_connect(self.who, self.scope)
+
+    def admission(self, visitor: Visitor) -> Pass | None:
         """What lets the visitor in, or None."""
-        user, session = self.scope["user"], self.scope["session"]
         pk: int = self.scope["url_route"]["kwargs"]["pk"]
-        visible = ConversationSession.objects.visible_to(user, held_invitations(session))
-        if not visible.filter(pk=pk).exists():
+        held = held_invitations(visitor.session)
+        if not ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk).exists():
             return None
-        return Pass(pk, session.session_key, user.pk)
+        return Pass(pk, visitor.session.session_key, visitor.account)
 
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:
@@ -78,9 +85,6 @@ class ConversationConsumer(AsyncWebsocketConsumer):
                 return
             self.bucket.take()
             frame = parse(text_data, HANDLERS)
-            if frame["type"] in pace.COSTLY:
-                who = pace.visitor(self.scope["user"], self.scope["session"])
-                await in_thread(pace.check, self.pk, who)
             await self.carry_out(frame)
         except BadFrame as error:
             self.answer(frames.error(error.code, error.words))
@@ -125,30 +129,37 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        await self.take(client_id, turns.send, self.pk, client_id, frame.get("text"))
+        await self.take(client_id, self.paced(turns.send), client_id, frame.get("text"))
 
     async def ask(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        await self.take(client_id, turns.ask, self.pk, client_id, frame.get("text"))
+        await self.take(client_id, self.paced(turns.ask), client_id, frame.get("text"))
 
     async def retry(self, frame: dict[str, Any]) -> None:
-        await self.take(uuid(frame), turns.retry, self.pk, whole(frame, "message"))
+        await self.take(uuid(frame), self.paced(turns.retry), whole(frame, "message"))
 
     async def end(self, frame: dict[str, Any]) -> None:
-        await self.take(uuid(frame), turns.end, self.pk)
+        await self.take(uuid(frame), turns.end)
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
         if await in_thread(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
 
-    async def take[**P](
-        self, client_id: UUID, work: Callable[P, Step], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    def paced(self, work: Callable[..., Step]) -> Callable[..., Step]:
+        """A step that costs a model call, refused to whoever takes too many."""
+
+        def step(conversation: int, *args: Any) -> Step:
+            pace.check(conversation, self.who)
+            return work(conversation, *args)
+
+        return step
+
+    async def take(self, client_id: UUID, work: Callable[..., Step], *args: Any) -> None:
         """Take a step, acknowledge it once it is stored, and carry it out."""
 
         async def step() -> None:
-            done = await runner().take(work, *args, **kwargs)
+            done = await runner().take(work, self.pk, *args)
             stored = done.message.pk if done and done.message else None
             self.answer(frames.accepted(str(client_id), stored))
             runner().carry_out(done)

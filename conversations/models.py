@@ -198,6 +198,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The turns of learner and partner."""
         return self.filter(kind=Kind.TURN)
 
+    def newest(self) -> int:
+        """The highest id, 0 where there is none.
+
+        To be asked for before the rows that a page shows: what comes meanwhile is then newer.
+        """
+        return int(self.aggregate(newest=models.Max("pk", default=0))["newest"])
+
     def coaching(self) -> Self:
         """The coach's notes, private questions and their answers."""
         return self.filter(kind__in=[Kind.NOTE, Kind.ASIDE])

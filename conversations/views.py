@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from asgiref.sync import sync_to_async
-from django.db.models import Max
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -134,7 +133,7 @@ async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpR
     """Carry out what the plain form asks for. Raises `Refused`."""
     pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
     if action in pace.COSTLY:
-        await sync_to_async(lambda: pace.check(pk, pace.visitor(request.user, request.session)))()
+        await sync_to_async(lambda: pace.check(pk, pace.name(request.user, request.session)))()
     step: Step | None = None
     match action:
         case "send":
@@ -177,7 +176,7 @@ def _page(
     conversation = get_object_or_404(_visible(request).select_related(*OF_A_PAGE), pk=pk)
     most = None if "all" in request.GET else LATEST
     # Asked for first: whatever comes while the page is read is newer, and will be sent to it.
-    newest = _newest(conversation)
+    newest = conversation.messages.newest()
     said, earlier_said = _latest(conversation, conversation.messages.conversation(), most)
     notes, earlier_notes = _latest(conversation, conversation.messages.coaching(), most)
     running = {message.role: message for message in said + notes if message.is_streaming}
@@ -228,11 +227,6 @@ def _messages(conversation: ConversationSession) -> list[Message]:
     return _latest(conversation, conversation.messages.all(), None)[0]
 
 
-def _newest(conversation: ConversationSession) -> int:
-    newest: int | None = conversation.messages.aggregate(newest=Max("pk"))["newest"]
-    return newest or 0
-
-
 def _page_data(conversation: ConversationSession, newest: int) -> dict[str, Any]:
     return {
         "conversation": conversation.pk,
@@ -261,7 +255,7 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
     conversation = get_object_or_404(_visible(request).select_related("scenario"), pk=pk)
     if conversation.is_active:
         return redirect(conversation)
-    newest = _newest(conversation)
+    newest = conversation.messages.newest()
     messages = _messages(conversation)
     report = next((m for m in reversed(messages) if m.kind == Kind.DEBRIEF), None)
     again = conversation.scenario

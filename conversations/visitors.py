@@ -40,4 +40,4 @@ def visitor_of(scope: Mapping[str, Any]) -> Visitor:
     session = store(cookies.get(settings.SESSION_COOKIE_NAME))
     # All that Django's own rule for who is signed in asks of a request.
     request = cast(HttpRequest, SimpleNamespace(session=session))
-    return Visitor(session, cast(User | AnonymousUser, get_user(request)))
+    return Visitor(session, get_user(request))

@@ -1,14 +1,18 @@
 """Mail without a mail server: every message becomes a file that any mail program opens."""
 
+import contextlib
+import email
+import email.policy
 import re
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.filebased import EmailBackend
 
@@ -57,3 +61,28 @@ def as_text(message: EmailMessage, path: Path) -> str:
 def readable(header: str) -> str:
     """Return a header's text as people write it: "Zoë", not "=?utf-8?q?Zo=C3=AB?="."""
     return str(make_header(decode_header(header)))
+
+
+def forget(addresses: Collection[str]) -> None:
+    """Delete the files of all mail that went to one of `addresses`, or names one.
+
+    Does nothing where mail goes to a server.
+    """
+    mailer: dict[str, Any] = settings.MAILERS["default"]
+    folder = mailer.get("OPTIONS", {}).get("file_path")
+    for path in Path(folder).glob("*.eml") if folder else ():
+        words = _words(path.read_bytes()).casefold()
+        if any(address.casefold() in words for address in addresses):
+            # Another process may be at it too.
+            path.unlink(missing_ok=True)
+
+
+def _words(data: bytes) -> str:
+    """Headers and texts of a message, decoded."""
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    found = [str(value) for value in message.values()]
+    for part in message.walk():
+        if part.get_content_maintype() == "text":
+            with contextlib.suppress(LookupError):  # an unknown character set
+                found.append(str(part.get_content()))
+    return "\n".join(found)

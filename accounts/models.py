@@ -11,6 +11,9 @@ from django.utils import timezone
 
 from accounts.ids import new_id
 
+# Where the addresses of erased people's rows end; nobody can ever have one there (RFC 2606).
+ERASED_DOMAIN = "erased.invalid"
+
 
 class Role(models.TextChoices):
     GUEST = "GUEST", "Guest"
@@ -62,6 +65,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     last_login_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # `accounts.leaving` sets it; from then on whoever looks carries the erasure out.
+    erase_at = models.DateTimeField("erased on", null=True, blank=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -70,7 +75,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["email"]
-        indexes = [models.Index(fields=["google_id"], name="user_google_id")]
+        indexes = [
+            models.Index(fields=["google_id"], name="user_google_id"),
+            models.Index(
+                fields=["erase_at"],
+                condition=models.Q(erase_at__isnull=False),
+                name="user_erase_at",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known")
         ]
@@ -99,6 +111,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def writes_scenarios(self) -> bool:
         """Whether they may write private scenarios and rehearse them."""
         return self.is_administrator or (self.is_active and self.role == Role.POWER_USER)
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether only a row is left, because other people's records point to it."""
+        return self.email.endswith(f"@{ERASED_DOMAIN}")
 
     @property
     def has_proven_email(self) -> bool:

@@ -9,10 +9,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 pages = get_asgi_application()
 
 # After `get_asgi_application`, which sets the apps up that these import.
+from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from conversations.housekeeping import Housekeeper  # noqa: E402
 from conversations.replies import runner  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 
@@ -22,12 +24,15 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
 
     uvicorn calls this; daphne knows no lifespan, so `manage.py serve` does the same.
     """
+    housekeeper = Housekeeper()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             await runner().recover()
+            housekeeper.start()
             await send({"type": "lifespan.startup.complete"})
         else:
+            housekeeper.end()
             await runner().drain(settings.DRAIN_SECONDS)
             await send({"type": "lifespan.shutdown.complete"})
             return
@@ -37,6 +42,8 @@ application = ProtocolTypeRouter(
     {
         "http": pages,
         "lifespan": lifespan,
-        "websocket": OriginValidator(URLRouter(websocket_urlpatterns), settings.SOCKET_ORIGINS),
+        "websocket": OriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.SOCKET_ORIGINS
+        ),
     }
 )

@@ -16,6 +16,7 @@ from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from conversations.housekeeping import Housekeeper
 from conversations.replies import runner
 
 # Seconds before a process that ended by itself is started again.
@@ -25,7 +26,9 @@ GRACE: Final = 5.0
 
 
 class GracefulServer(Server):
-    """daphne, which takes over lost replies at its start and drains before it ends."""
+    """daphne, which takes over lost replies at its start, keeps house, and drains at its end."""
+
+    housekeeper = Housekeeper()
 
     def run(self) -> None:
         reactor.callWhenRunning(self._recover)
@@ -33,6 +36,7 @@ class GracefulServer(Server):
 
     def _recover(self) -> None:
         self.recovery = asyncio.ensure_future(runner().recover())
+        self.housekeeper.start()
 
     def kill_all_applications(self) -> Any:
         for listener in self.listeners:

@@ -124,7 +124,8 @@ def database() -> dict[str, object]:
     """The database of `DATABASE_URL`, with the options that each kind needs.
 
     SQLite: write-ahead log and immediate transactions, without which concurrent writers end
-    in "database is locked". PostgreSQL: psycopg's pool, since connections cannot persist
+    in "database is locked", and what is deleted is overwritten, so that what was erased is not
+    left in the file. PostgreSQL: psycopg's pool, since connections cannot persist
     under ASGI.
     """
     url = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'parley.sqlite3'}"
@@ -133,7 +134,8 @@ def database() -> dict[str, object]:
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+            " PRAGMA secure_delete=ON;",
         }
         # A file for tests too: shared in-memory databases lock whole tables between threads.
         config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}

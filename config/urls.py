@@ -16,6 +16,7 @@ urlpatterns = [
     path("account/", include("accounts.urls")),
     # In the place of allauth's own, which sends everybody on to recovery codes.
     path("accounts/2fa/webauthn/add/", AddPasskeyView.as_view(), name="mfa_add_webauthn"),
+    path("account/data/", include("conversations.privacy_urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

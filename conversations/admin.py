@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from config.admin import READS_TRANSCRIPTS, badge, is_administrator, number, when
+from conversations import admin_people  # noqa: F401 - takes the place of two others
 from conversations.admin_messages import transcript_url
 from conversations.admin_reading import ReadingAdmin, learner_name
 from conversations.models import (

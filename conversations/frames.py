@@ -1,6 +1,5 @@
 """What goes to a page over a socket: frames made from rows. `docs/protocol.md` lists them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -12,19 +11,14 @@ from usage.budgets import Budget, budget
 Frame = dict[str, Any]
 
 
-def turn(message: Message, conversation: ConversationSession, after: int | None = None) -> Frame:
-    """A message as its server-rendered list item, the same that the page comes with.
-
-    `after` is the id before it in its conversation, where that is known: from it a page tells
-    whether it has missed a turn.
-    """
+def turn(message: Message, conversation: ConversationSession) -> Frame:
+    """A message as its server-rendered list item, the same that the page comes with."""
     html = render_to_string(
         "conversations/_turn.html", {"message": message, "conversation": conversation}
     )
     return {
         "type": "turn",
         "message": message.pk,
-        "after": after,
         "pane": message.pane,
         "role": message.role,
         "kind": message.kind,
@@ -49,13 +43,9 @@ def conversation_budget(conversation: ConversationSession) -> Budget:
     return budget(conversation.purse, session_id=conversation.pk)
 
 
-def state(
-    conversation: ConversationSession, running: Mapping[str, int], *, with_budget: bool = True
-) -> Frame:
-    """Whether the conversation goes on, who is replying, and what is left of the budget.
-
-    `running`: the replies that run now, by role.
-    """
+def state(conversation: ConversationSession, *, with_budget: bool = True) -> Frame:
+    """Whether the conversation goes on, who is replying, and what is left of the budget."""
+    running = dict(conversation.messages.streaming().values_list("role", "pk"))
     budget_html = None
     if with_budget:
         context = {"budget": conversation_budget(conversation)}

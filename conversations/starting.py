@@ -75,7 +75,8 @@ def start(scenario: Scenario, means: Means) -> ConversationSession:
         Invitation.objects.select_for_update().get(pk=means.invitation.pk)
         mine = ConversationSession.objects.filter(invitation=means.invitation)
     else:
-        User.objects.select_for_update().get(pk=means.user.pk if means.user else None)
+        # Not for somebody who is being erased meanwhile.
+        User.objects.select_for_update().get(pk=means.user and means.user.pk, is_active=True)
         mine = ConversationSession.objects.filter(user=means.user, invitation=None)
     under_way = mine.active().filter(scenario=scenario).first()
     if under_way is not None:

@@ -67,13 +67,6 @@ def invitation(pk: str) -> dict[str, Any]:
     return {"status": row.status, "usage": row.usage, "claimed": row.claimed_at is not None}
 
 
-def new_link(pk: str) -> str:
-    """Replace an invitation's link; returns the new one."""
-    row = Invitation.objects.get(pk=pk)
-    row.new_link()
-    return row.url
-
-
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -87,10 +80,7 @@ if __name__ == "__main__":
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
-    tasks = {
-        task.__name__: task
-        for task in (invite, scenario, user, messages, usage, invitation, new_link)
-    }
+    tasks = {task.__name__: task for task in (invite, scenario, user, messages, usage, invitation)}
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

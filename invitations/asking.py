@@ -16,9 +16,10 @@ NOBODY_KNOWN: Final = "Whoever holds the link"
 def ask(invitation: Invitation, wish: Wish) -> None:
     """Mail the inviter that the holder asks for `wish`; harmless when repeated.
 
-    Raises whatever the mail server raises; then it counts as not asked.
+    Does nothing where the inviter has left. Raises whatever the mail server raises; then it
+    counts as not asked.
     """
-    if not invitation.ask(wish):
+    if invitation.created_by.is_erased or not invitation.ask(wish):
         return
     try:
         message(invitation, wish).send()

@@ -30,7 +30,7 @@ def message(invitation: "Invitation") -> EmailMultiAlternatives:
         subject=one_line(render_to_string("invitations/mail/subject.txt", context)),
         body=render_to_string("invitations/mail/invitation.txt", context).strip() + "\n",
         to=[address(invitation.recipient_name, invitation.recipient_email)],
-        reply_to=[address(inviter.name, inviter.email)],
+        reply_to=None if inviter.is_erased else [address(inviter.name, inviter.email)],
         headers={"Auto-Submitted": "auto-generated"},
     )
     mail.attach_alternative(

@@ -5,7 +5,7 @@ from email.utils import formataddr
 import pytest
 from django.core.mail import EmailMultiAlternatives
 
-from accounts.mail import FolderBackend
+from accounts.mail import FolderBackend, forget
 
 
 @pytest.fixture
@@ -60,3 +60,28 @@ def test_the_console_shows_names_as_people_write_them(backend, capsys):
     message.to = [formataddr(("Zoë Ünal", "zoe@example.com"))]
     backend.send_messages([message])
     assert "Zoë Ünal <zoe@example.com>" in capsys.readouterr().out
+
+
+def test_it_forgets_who_was_written_to_and_who_is_named(backend, tmp_path, settings):
+    settings.MAILERS = {"default": {"OPTIONS": {"file_path": str(tmp_path / "mail")}}}
+    others = letter("To others")
+    others.to = ["eve@example.com"]
+    about = letter("About them")
+    about.to, about.body = ["sam@example.com"], "Zoë <ZOE@example.com> asks for more time."
+    backend.send_messages([letter(), others, about])
+    forget({"dana@example.com", "zoe@example.com"})
+    (left,) = files(tmp_path)
+    assert "to-others" in left.name
+
+
+def test_where_mail_goes_to_a_server_there_is_nothing_to_forget(settings):
+    settings.MAILERS = {"default": {"OPTIONS": {"host": "mail.example.org"}}}
+    forget({"dana@example.com"})
+
+
+def test_a_file_that_is_no_mail_does_no_harm(tmp_path, settings):
+    settings.MAILERS = {"default": {"OPTIONS": {"file_path": str(tmp_path)}}}
+    (tmp_path / "odd.eml").write_bytes(b"\xff\x00Content-Type: text/x; charset=none\n\n\xff")
+    (tmp_path / "odder.eml").write_bytes(b"Content-Type: text/plain; charset=none\n\nx \xff")
+    forget({"dana@example.com"})
+    assert len(list(tmp_path.iterdir())) == 2

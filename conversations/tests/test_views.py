@@ -4,8 +4,10 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
 from django.urls import reverse
+from django.utils import timezone
 
 from conversations import replies, turns, views
 from conversations.models import ConversationSession, Kind, Message, MessageStatus
@@ -239,10 +241,10 @@ async def test_a_page_in_mid_stream_shows_all_that_has_arrived(
     settings.ANTHROPIC_BASE_URL = model_server.url
     monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 60)
     model_server.script("partner", chunks=["Fresh words ", "later"], pause=1)
-    step = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
-    runner().carry_out(step)
+    step = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    await runner().carry_out(conversation.pk, step)
     async with asyncio.timeout(5):
-        while runner().arrived(conversation.pk) != {step.replies[0].message.pk: "Fresh words "}:
+        while runner().arrived(conversation.pk) != {step.replies[0].pk: "Fresh words "}:
             await asyncio.sleep(0.01)
     html = (await form.client.get(conversation.get_absolute_url())).content.decode()
     model_server.release()
@@ -261,3 +263,15 @@ def test_the_last_page_waits_for_a_note_that_is_still_written(guest, conversatio
     assert "comes right after it" in html
     assert "data-unfinished" in html
     assert 'http-equiv="refresh"' in html
+
+
+def test_a_guest_reads_whom_to_ask_for_an_erasure(guest, conversation, staff):
+    conversation.status, conversation.ended_at = "ended", timezone.now()
+    conversation.save()
+    url = f"/conversations/{conversation.pk}/debrief/"
+    assert "mailto:staff@example.org" in guest.get(url).content.decode()
+    staff.email = "x@erased.invalid"
+    staff.save()
+    html = guest.get(url).content.decode()
+    assert "erased.invalid" not in html
+    assert "the people who sent you to this site" in html

@@ -341,9 +341,9 @@ class ChangeTests(InvitationTestCase):
         self.client.post(url, {"post": "yes"})
         assert not Invitation.objects.exists()
 
-    def test_deleting_keeps_the_conversation(self):
-        invitation = make_invitation(self.ada)
-        conversation = make_conversation(self.scenario, invitation=invitation)
+    def test_deleting_keeps_the_conversation_of_an_account(self):
+        invitation = make_invitation(self.ada, linked_user=self.lena)
+        conversation = make_conversation(self.scenario, invitation=invitation, user=self.lena)
 
         self.client.post(admin_url(MODEL, "delete", invitation.pk), {"post": "yes"})
 

@@ -1,19 +1,24 @@
-"""Take over replies whose process has died: for a timer, or after a crash."""
+"""Take over replies whose process has died, and erase whom it is time to: for a timer."""
 
 import asyncio
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from conversations.erasure import erase_due
 from conversations.replies import runner
 
 
 class Command(BaseCommand):
-    help = "Close replies whose process has died, and finish the partner's again, once."
+    help = (
+        "Close replies whose process has died, and finish the partner's again, once; "
+        "erase accounts whose week is over."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         taken = asyncio.run(self.sweep())
         self.stdout.write(f"Lost replies taken over: {taken}")
+        self.stdout.write(f"Accounts erased: {erase_due()}")
 
     async def sweep(self) -> int:
         taken = await runner().recover()

@@ -1,0 +1,57 @@
+"""Views that only somebody who is really there may use: whoever finds a screen open may not."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from allauth.account import app_settings
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import (
+    did_recently_reauthenticate,
+    get_reauthentication_flows,
+)
+from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import urlencode
+
+View = Callable[..., HttpResponseBase]
+
+
+def fresh_sign_in_required(back: str) -> Callable[[View], View]:
+    """Have people show again who they are before a POST, unless they just did.
+
+    By password, passkey or second factor where they have one; else they sign in again, by code
+    or Google, and come back to the page named `back`.
+    """
+
+    def decorator(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method != "POST" or _just_signed_in(request):
+                return view(request, *args, **kwargs)
+            if get_reauthentication_flows(request.user):
+                if did_recently_reauthenticate(request):
+                    return view(request, *args, **kwargs)
+                raise ReauthenticationRequired
+            return _sign_in_again(request, reverse(back))
+
+        return wrapped
+
+    return decorator
+
+
+def _just_signed_in(request: HttpRequest) -> bool:
+    records = get_authentication_records(request, request.user)
+    oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
+    return any(record["at"] > oldest for record in records)
+
+
+def _sign_in_again(request: HttpRequest, path: str) -> HttpResponse:
+    logout(request)
+    messages.info(request, "Please sign in again first, so that nobody else can do this for you.")
+    query = urlencode({"next": path})
+    return HttpResponseRedirect(f"{reverse('account_login')}?{query}", status=303)

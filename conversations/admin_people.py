@@ -1,0 +1,128 @@
+"""Erasing people in the admin: an account in a week or now, and what a guest left behind."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import ActionLocation
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from accounts import leaving
+from accounts.admin import UserAdmin
+from accounts.models import User
+from config.admin import DeskAdmin
+from conversations import erasure
+from conversations.belongings import Belongings
+from invitations.admin import InvitationAdmin
+from invitations.models import Invitation
+
+EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
+Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
+
+admin.site.unregister([User, Invitation])
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    actions = ["erase_later"]
+    readonly_fields = [*UserAdmin.readonly_fields, "erase_at"]
+    fieldsets = [*UserAdmin.fieldsets, ("Erasure", {"fields": ["erase_at"]})]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Of somebody erased only a row is left, for records to point to."""
+        gone = obj is not None and obj.is_erased
+        return not gone and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        gone = obj is not None and obj.is_erased
+        return not gone and super().has_delete_permission(request, obj)
+
+    @admin.action(
+        description="Erase in a week…",
+        description_plural="Erase selected users in a week…",
+        permissions=["delete"],
+        location=EVERYWHERE,
+    )
+    def erase_later(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponse | None:
+        """The same that people may ask for themselves, with the same mail and the same week."""
+        if "confirmed" not in request.POST:
+            return ask(self, request, users, "erase_later", "Erase in a week?")
+        for user in users:
+            if not self.has_delete_permission(request, user):
+                messages.error(request, f"{user} was left: you may not erase them.")
+                continue
+            leaving.ask(user)
+            self.log_change(request, user, "Asked for the erasure.")
+            messages.success(request, f"{user} will be erased on {user.erase_at:%d %B %Y}.")
+        return None
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
+        """What an erasure takes: not what Django's cascade would reach."""
+        people = list(objs)
+        counts = {"users": len(people), "conversations": 0, "invitations emptied": 0}
+        for user in people:
+            mine = Belongings(user)
+            counts["conversations"] += mine.conversations.count()
+            counts["invitations emptied"] += mine.received.count()
+        allowed = all(self.has_delete_permission(request, user) for user in people)
+        lacking = set() if allowed else {str(self.opts.verbose_name)}
+        return [str(user) for user in people], counts, lacking, []
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        erasure.erase(obj.pk)
+
+
+@admin.register(Invitation)
+class GuestAdmin(InvitationAdmin):
+    actions = [*InvitationAdmin.actions, "erase_guest"]
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        """Who may delete conversations may erase what guests left."""
+        return request.user.has_perm("conversations.delete_conversationsession")
+
+    @admin.action(
+        description="Erase the guest…",
+        description_plural="Erase the guests…",
+        permissions=["erase"],
+        location=EVERYWHERE,
+    )
+    def erase_guest(
+        self, request: HttpRequest, invitations: QuerySet[Invitation]
+    ) -> HttpResponse | None:
+        """What was said without an account, and to whom the invitation went."""
+        if "confirmed" not in request.POST:
+            return ask(self, request, invitations, "erase_guest", "Erase the guest?")
+        for invitation in invitations:
+            try:
+                count = erasure.erase_guest(invitation)
+            except ValueError:
+                messages.error(request, f"{invitation} belongs to an account: erase that instead.")
+                continue
+            invitation.refresh_from_db()
+            self.log_change(request, invitation, "Erased the guest.")
+            messages.success(request, f"Erased, with conversations: {count}.")
+        return None
+
+    def delete_model(self, request: HttpRequest, obj: Invitation) -> None:
+        """Without its invitation nobody could say any more whose a guest's conversation is."""
+        if not obj.linked_user_id:
+            erasure.erase_guest(obj)
+        super().delete_model(request, obj)
+
+
+def ask(
+    page: DeskAdmin, request: HttpRequest, rows: QuerySet[Any], action: str, title: str
+) -> HttpResponse:
+    """The page that asks before an erasure; it posts the same action once more."""
+    on_form = f"{ActionLocation.CHANGE_FORM.value}-action" in request.POST
+    context = {
+        **page.admin_site.each_context(request),
+        "title": title,
+        "opts": page.opts,
+        "rows": rows,
+        "action": action,
+        "action_field": "CHANGE_FORM-action" if on_form else "action",
+    }
+    return TemplateResponse(request, "admin/conversations/erase.html", context)

@@ -15,10 +15,14 @@ def since(conversation_id: int, newest: int, held: dict[int, int]) -> list[frame
     """
     conversation = ConversationSession.objects.get(pk=conversation_id)
     new = list(conversation.messages.filter(pk__gt=newest).select_related("session"))
-    answer = [frames.turn(message, conversation) for message in new]
+    answer, before = [], newest
+    for message in new:
+        answer.append(frames.turn(message, conversation, after=before))
+        before = message.pk
     answer += _rest(conversation, {message.pk: 0 for message in new if message.is_streaming})
     answer += _rest(conversation, held)
-    return [*answer, frames.state(conversation), {"type": "synced"}]
+    running = dict(conversation.messages.streaming().values_list("role", "pk"))
+    return [*answer, frames.state(conversation, running), {"type": "synced"}]
 
 
 def missing(conversation_id: int, held: dict[int, int]) -> list[frames.Frame]:

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor
@@ -19,6 +20,7 @@ from conversations.models import ConversationSession
 from conversations.outgoing import Outgoing
 from conversations.replies import runner
 from conversations.turns import Refused
+from conversations.visitors import Visitor, visitor_of
 from invitations.claims import held_invitations
 
 logger = logging.getLogger(__name__)
@@ -35,12 +37,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.bucket = Bucket()
-        by = await in_thread(self.admission)
+        by, in_time = await in_thread(self.enter)
         if by is None:
             await self.close()
             return
         self.pk = by.conversation
-        if not await in_thread(pace.may_connect, self.scope):
+        if not in_time:
             await self.accept()  # only after it can a page be told why
             await self.close(FLOODING)
             return
@@ -50,14 +52,20 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         auditor().admit(self.outgoing, by)
         runner().watch()
 
-    def admission(self) -> Pass | None:
+    def enter(self) -> tuple[Pass | None, bool]:
+        """What lets the visitor in, if anything does, and whether they do not come too often."""
+        visitor = visitor_of(self.scope)
+        self.who = pace.name(visitor.user, visitor.session)
+        by = self.admission(visitor)
+        return by, by is None or pace.may_connect(self.who, self.scope)
+
+    def admission(self, visitor: Visitor) -> Pass | None:
         """What lets the visitor in, or None."""
-        user, session = self.scope["user"], self.scope["session"]
         pk: int = self.scope["url_route"]["kwargs"]["pk"]
-        visible = ConversationSession.objects.visible_to(user, held_invitations(session))
-        if not visible.filter(pk=pk).exists():
+        held = held_invitations(visitor.session)
+        if not ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk).exists():
             return None
-        return Pass(pk, session.session_key, user.pk)
+        return Pass(pk, visitor.session.session_key, visitor.account)
 
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:
@@ -77,15 +85,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
                 return
             self.bucket.take()
             frame = parse(text_data, HANDLERS)
-            if frame["type"] in pace.COSTLY:
-                who = pace.visitor(self.scope["user"], self.scope["session"])
-                await in_thread(pace.check, self.pk, who)
             await self.carry_out(frame)
         except BadFrame as error:
             self.answer(frames.error(error.code, error.words))
         except Refused as refusal:
             self.answer(frames.refused(frame.get("id"), refusal.code, refusal.words))
-        except (DatabaseError, TimeoutError, ConversationSession.DoesNotExist) as error:
+        except (DatabaseTrouble, TimeoutError, ConversationSession.DoesNotExist) as error:
             logger.warning("A frame was not carried out: %s", type(error).__name__)
             if frame.get("type") in ("sync", "fetch") and self.outgoing is not None:
                 # Nothing that a person asked for: let the page ask again in a moment.
@@ -124,34 +129,43 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await in_thread(turns.send, self.pk, client_id, frame.get("text"))
-        await self.take(client_id, step)
+        await self.take(client_id, self.paced(turns.send), client_id, frame.get("text"))
 
     async def ask(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        step = await in_thread(turns.ask, self.pk, client_id, frame.get("text"))
-        await self.take(client_id, step)
+        await self.take(client_id, self.paced(turns.ask), client_id, frame.get("text"))
 
     async def retry(self, frame: dict[str, Any]) -> None:
-        client_id = uuid(frame)
-        step = await in_thread(turns.retry, self.pk, whole(frame, "message"))
-        await self.take(client_id, step)
+        await self.take(uuid(frame), self.paced(turns.retry), whole(frame, "message"))
 
     async def end(self, frame: dict[str, Any]) -> None:
-        client_id = uuid(frame)
-        await self.take(client_id, await in_thread(turns.end, self.pk))
+        await self.take(uuid(frame), turns.end)
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
         if await in_thread(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
 
-    async def take(self, client_id: UUID, step: Step) -> None:
-        """Acknowledge a step once it is stored, then carry it out."""
-        stored = step.message.pk if step.message else None
-        self.answer(frames.accepted(str(client_id), stored))
-        # Shielded, since the reply must be run even if this page is gone by now.
-        await asyncio.shield(runner().carry_out(self.pk, step))
+    def paced(self, work: Callable[..., Step]) -> Callable[..., Step]:
+        """A step that costs a model call, refused to whoever takes too many."""
+
+        def step(conversation: int, *args: Any) -> Step:
+            pace.check(conversation, self.who)
+            return work(conversation, *args)
+
+        return step
+
+    async def take(self, client_id: UUID, work: Callable[..., Step], *args: Any) -> None:
+        """Take a step, acknowledge it once it is stored, and carry it out."""
+
+        async def step() -> None:
+            done = await runner().take(work, self.pk, *args)
+            stored = done.message.pk if done and done.message else None
+            self.answer(frames.accepted(str(client_id), stored))
+            runner().carry_out(done)
+
+        # Shielded, since what is stored must be run even if this page is gone by then.
+        await asyncio.shield(step())
 
 
 HANDLERS: Final = {

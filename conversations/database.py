@@ -6,24 +6,69 @@ every piece of work, SQLite's stays open, since opening one costs more than most
 """
 
 import asyncio
+import heapq
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from functools import partial
+from itertools import count
+from typing import Final
+from weakref import WeakKeyDictionary
 
-from asgiref.sync import SyncToAsync
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
+# What is raised while the database is away or busy: the same may work in a moment.
+AWAY: Final = (OperationalError, InterfaceError)
 # More than the slow queries that one may expect at once; writers queue in the database anyhow.
 THREADS: Final = 8
+# Seconds that work nobody looks at lets pass before it: what a person waits for goes first.
+PATIENCE: Final = 1.0
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
-class _InThread(SyncToAsync[..., Any]):
-    def thread_handler(self, loop: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> Any:
+class Queue:
+    """Who of one event loop may enter a thread next: the most urgent, then the longest waiting.
+
+    Work that has waited for its patience is as urgent as any, so that none waits for ever.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    async def enter(self, patience: float) -> None:
+        """Return when it is this caller's turn; `leave` must follow."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (time.monotonic() + patience, next(self._order), turn))
         try:
-            return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call]
-        finally:
-            _tidy()
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the place to the next."""
+        while self._waiting:
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, Queue] = WeakKeyDictionary()
+
+
+def _queue() -> Queue:
+    loop = asyncio.get_running_loop()
+    if loop not in _queues:
+        _queues[loop] = Queue(THREADS)
+    return _queues[loop]
 
 
 def _tidy() -> None:
@@ -33,8 +78,31 @@ def _tidy() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
+def _call[R](work: Callable[[], R]) -> R:
+    try:
+        return work()
+    finally:
+        _tidy()
+
+
 async def in_thread[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call `work`, which uses the database, in a thread for it, and return its result."""
-    call = _InThread(work, thread_sensitive=False, executor=_threads)
-    result: R = await call(*args, **kwargs)
-    return result
+    return await _in_turn(0, partial(work, *args, **kwargs))
+
+
+async def in_thread_later[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for what nobody waits for at this moment."""
+    return await _in_turn(PATIENCE, partial(work, *args, **kwargs))
+
+
+async def _in_turn[R](patience: float, work: Callable[[], R]) -> R:
+    queue = _queue()
+    await queue.enter(patience)
+    try:
+        running = asyncio.get_running_loop().run_in_executor(_threads, _call, work)
+        # The thread goes on whatever becomes of the caller, and the place is its until it ends.
+        running.add_done_callback(lambda _: queue.leave())
+    except BaseException:
+        queue.leave()
+        raise
+    return await asyncio.shield(running)

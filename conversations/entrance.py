@@ -83,8 +83,7 @@ async def go(request: HttpRequest, invitation: Invitation | None) -> HttpRespons
     """Answer a request about `invitation`: with a page, or by going on to its conversation."""
     outcome = await sync_to_async(answer)(request, invitation)
     if isinstance(outcome, ConversationSession):
-        if outcome.partner_opens:
-            await let_partner_open(outcome)
+        await let_partner_open(outcome)
         return see_other(outcome.get_absolute_url())
     return outcome
 

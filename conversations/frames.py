@@ -1,5 +1,6 @@
 """What goes to a page over a socket: frames made from rows. `docs/protocol.md` lists them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -11,14 +12,19 @@ from usage.budgets import Budget, budget
 Frame = dict[str, Any]
 
 
-def turn(message: Message, conversation: ConversationSession) -> Frame:
-    """A message as its server-rendered list item, the same that the page comes with."""
+def turn(message: Message, conversation: ConversationSession, after: int | None = None) -> Frame:
+    """A message as its server-rendered list item, the same that the page comes with.
+
+    `after` is the id before it in its conversation, where that is known: from it a page tells
+    whether it has missed a turn.
+    """
     html = render_to_string(
         "conversations/_turn.html", {"message": message, "conversation": conversation}
     )
     return {
         "type": "turn",
         "message": message.pk,
+        "after": after,
         "pane": message.pane,
         "role": message.role,
         "kind": message.kind,
@@ -43,9 +49,13 @@ def conversation_budget(conversation: ConversationSession) -> Budget:
     return budget(conversation.purse, session_id=conversation.pk)
 
 
-def state(conversation: ConversationSession, *, with_budget: bool = True) -> Frame:
-    """Whether the conversation goes on, who is replying, and what is left of the budget."""
-    running = dict(conversation.messages.streaming().values_list("role", "pk"))
+def state(
+    conversation: ConversationSession, running: Mapping[str, int], *, with_budget: bool = True
+) -> Frame:
+    """Whether the conversation goes on, who is replying, and what is left of the budget.
+
+    `running`: the replies that run now, by role.
+    """
     budget_html = None
     if with_budget:
         context = {"budget": conversation_budget(conversation)}

@@ -27,6 +27,8 @@ class BadFrame(Exception):
 class Bucket:
     """A token bucket: what a socket may send now."""
 
+    __slots__ = ("_at", "_level")
+
     def __init__(self) -> None:
         self._level = BURST
         self._at = time.monotonic()

@@ -1,125 +1,191 @@
 """Two lanes of replies, the partner's and the coach's, one reply at a time in each.
 
-The rows are made here, inside a transaction that has locked the conversation, so that ids of
-one conversation are given in the order in which they commit, and "is a reply running?" has
-one answer, which unique constraints on the table enforce.
+Rows are made here, while the conversation is locked, so that the ids of one conversation are
+given in the order in which they commit, and "is a reply running?" has one answer, which unique
+constraints on the table enforce. A reply's row is born with the hold for what it may cost.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.ids import new_id
+from conversations.frames import Frame
 from conversations.models import (
     HEARD,
     LEASE,
+    PROCESS,
     ConversationSession,
     Kind,
     Message,
     MessageRole,
     MessageStatus,
 )
-
-# This process, as leases name it.
-PROCESS: Final = new_id()
+from conversations.prompts import Request, Row, coach_request, partner_request
+from conversations.reservations import bound, measure, reserve
+from usage.models import Hold
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply to run: its row, what to ask, and the hold for it, None where it did not fit."""
+
+    message: Message
+    request: Request
+    hold: Hold | None
+
+
+@dataclass(slots=True)
 class Step:
     """What a step did: the row it is about, replies to run, and ids of replies to stop."""
 
+    conversation: ConversationSession
     message: Message | None
-    replies: tuple[Message, ...] = ()
+    replies: tuple[Reply, ...] = ()
     stop: tuple[int, ...] = ()
+    # Who is replying now, by role, and for each new row the id of the one before it.
+    running: dict[str, int] = field(default_factory=dict)
+    after: dict[int, int] = field(default_factory=dict)
+    # What pages are told of it, once it is stored.
+    news: list[Frame] = field(default_factory=list)
 
 
-def locked(conversation_id: int) -> ConversationSession:
-    """The conversation, its row locked until the transaction ends.
+class Locked:
+    """A conversation and its rows, its own row locked until the transaction ends.
 
-    Rows that refer to it may be stored meanwhile: a hold is, by a transaction that has locked
-    the purse already, which others lock after the conversation.
+    Rows that refer to it may be stored meanwhile, but no other step is taken.
     """
-    return ConversationSession.objects.select_for_update(no_key=True).get(pk=conversation_id)
 
+    def __init__(self, conversation_id: int) -> None:
+        locking = ConversationSession.objects.select_for_update(no_key=True)
+        self.conversation = locking.get(pk=conversation_id)
+        self._after: dict[int, int] = {}
 
-def create(conversation: ConversationSession, **fields: Any) -> Message:
-    """Store a message and count it."""
-    message = Message.objects.create(session=conversation, **fields)
-    ConversationSession.objects.filter(pk=conversation.pk).update(
-        total_messages=F("total_messages") + 1
-    )
-    return message
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All rows, oldest first, as they stand when they are first asked for."""
+        return [Row(*row) for row in self.conversation.messages.values_list(*Row._fields)]
 
+    def sent(self, client_id: UUID) -> int | None:
+        """The row that was sent under this id before."""
+        return next((row.pk for row in self.rows if row.client_id == client_id), None)
 
-def partner_reply(
-    conversation: ConversationSession, parent_id: int | None, *, restarts: int = 0
-) -> Message:
-    """A reply of the partner's about to run in this process."""
-    return _reply(conversation, role=MessageRole.PARTNER, parent_id=parent_id, restarts=restarts)
+    def said(self) -> list[Row]:
+        """The turns of learner and partner that count as said."""
+        return [
+            row
+            for row in self.rows
+            if row.kind == Kind.TURN and row.status in HEARD and row.content
+        ]
 
+    def running(self) -> dict[str, int]:
+        """The replies that run, by role."""
+        return {row.role: row.pk for row in self.rows if row.status == MessageStatus.STREAMING}
 
-def _reply(conversation: ConversationSession, **fields: Any) -> Message:
-    """A reply about to run in this process, under its lease."""
-    return create(
-        conversation,
-        content="",
-        status=MessageStatus.STREAMING,
-        lease_owner=PROCESS,
-        lease_expires_at=timezone.now() + LEASE,
-        **fields,
-    )
+    def step(
+        self, message: Message | None, replies: tuple[Reply, ...] = (), stop: tuple[int, ...] = ()
+    ) -> Step:
+        """What was done, for whoever carries it out."""
+        running = self.running()
+        if message is not None:
+            message.session = self.conversation
+            if not message.is_streaming and running.get(message.role) == message.pk:
+                del running[message.role]
+        return Step(self.conversation, message, replies, stop, running, self._after)
 
+    # --- New rows ---
 
-def coach_reply(conversation: ConversationSession, kind: Kind, parent_id: int | None) -> Message:
-    """A reply of the coach's about to run, with note of how far the coach has read."""
-    heard = conversation.messages.filter(role=MessageRole.PARTNER, status__in=HEARD).last()
-    return _reply(
-        conversation,
-        role=MessageRole.COACH,
-        kind=kind,
-        parent_id=parent_id,
-        heard_through=heard.pk if heard else None,
-    )
+    def add(self, message: Message) -> Message:
+        """Store a row of this conversation and count it."""
+        before = self.rows[-1].pk if self.rows else 0
+        message.session = self.conversation
+        message.save(force_insert=True)
+        self._after[message.pk] = before
+        self.rows.append(Row(*(getattr(message, name) for name in Row._fields)))
+        self.conversation.total_messages += 1
+        return message
 
+    def count(self) -> None:
+        """Store how many rows there are."""
+        if self._after:
+            ConversationSession.objects.filter(pk=self.conversation.pk).update(
+                total_messages=F("total_messages") + len(self._after)
+            )
 
-def next_of_coach(conversation: ConversationSession) -> tuple[Message, ...]:
-    """Begin the coach's next reply, if one is due and the coach is free.
+    def partner_reply(self, parent_id: int | None, *, restarts: int = 0) -> Reply:
+        """A reply of the partner's about to run in this process."""
+        request = partner_request(self.conversation, self.rows)
+        reply = Message(role=MessageRole.PARTNER, parent_id=parent_id, restarts=restarts)
+        return self._begin(reply, request)
 
-    Questions come first. Of several exchanges without a note only the last gets one: a note
-    on a line that the learner has left behind helps nobody. The debrief comes last.
-    """
-    messages = conversation.messages
-    if messages.streaming().filter(role=MessageRole.COACH).exists():
+    def coach_reply(self, kind: Kind, parent_id: int | None) -> Reply:
+        """A reply of the coach's about to run, with note of how far the coach has read."""
+        partner = (row for row in self.rows if row.role == MessageRole.PARTNER)
+        heard = [row.pk for row in partner if row.status in HEARD]
+        reply = Message(
+            role=MessageRole.COACH,
+            kind=kind,
+            parent_id=parent_id,
+            heard_through=heard[-1] if heard else None,
+        )
+        return self._begin(reply, coach_request(self.conversation, self.rows, reply))
+
+    def _begin(self, reply: Message, request: Request) -> Reply:
+        most = bound(request, reply.role, self.rows)
+        reply.hold = reserve(self.conversation, request, reply.stream_type, most)
+        reply.metadata = measure(request) if reply.hold else None
+        reply.status = MessageStatus.STREAMING
+        reply.lease_owner, reply.lease_expires_at = PROCESS, timezone.now() + LEASE
+        return Reply(self.add(reply), request, reply.hold)
+
+    # --- What the coach does next ---
+
+    def next_of_coach(self) -> tuple[Reply, ...]:
+        """Begin the coach's next reply, if one is due and the coach is free.
+
+        Questions come first. Of several exchanges without a note only the last gets one: a note
+        on a line that the learner has left behind helps nobody. The debrief comes last.
+        """
+        running = self.running()
+        if MessageRole.COACH in running:
+            return ()
+        if question := self._open_question():
+            return (self.coach_reply(Kind.ASIDE, question),)
+        if self.conversation.is_active:
+            line = self._line_without_note()
+            return (self.coach_reply(Kind.NOTE, line),) if line else ()
+        spoke = any(row.kind == Kind.TURN and row.role == MessageRole.USER for row in self.rows)
+        written = any(row.kind == Kind.DEBRIEF for row in self.rows)
+        if spoke and not written and MessageRole.PARTNER not in running:
+            return (self.coach_reply(Kind.DEBRIEF, None),)
         return ()
-    asides = messages.filter(kind=Kind.ASIDE)
-    question = (
-        asides.filter(role=MessageRole.USER)
-        .exclude(pk__in=asides.filter(role=MessageRole.COACH).values("parent"))
-        .first()
-    )
-    if question:
-        return (coach_reply(conversation, Kind.ASIDE, question.pk),)
-    if conversation.is_active:
-        line = _line_without_note(conversation)
-        return (coach_reply(conversation, Kind.NOTE, line),) if line else ()
-    said = messages.conversation().filter(role=MessageRole.USER).exists()
-    if (
-        said
-        and not messages.filter(kind=Kind.DEBRIEF).exists()
-        and not (messages.streaming().filter(role=MessageRole.PARTNER).exists())
-    ):
-        return (coach_reply(conversation, Kind.DEBRIEF, None),)
-    return ()
+
+    def _open_question(self) -> int | None:
+        asides = [row for row in self.rows if row.kind == Kind.ASIDE]
+        answered = {row.parent_id for row in asides if row.role == MessageRole.COACH}
+        questions = (row.pk for row in asides if row.role == MessageRole.USER)
+        return next((pk for pk in questions if pk not in answered), None)
+
+    def _line_without_note(self) -> int | None:
+        """The learner's line that the newest reply answers, unless a note on it was begun."""
+        answers = [row for row in self.said() if row.role == MessageRole.PARTNER]
+        if not answers or answers[-1].parent_id is None:
+            return None
+        line = answers[-1].parent_id
+        coach = (row for row in self.rows if row.role == MessageRole.COACH)
+        noted = any(row.kind == Kind.NOTE and row.parent_id == line for row in coach)
+        return None if noted else line
 
 
-def _line_without_note(conversation: ConversationSession) -> int | None:
-    """The learner's line that the newest reply answers, unless a note on it was begun."""
-    messages = conversation.messages
-    answered = messages.filter(role=MessageRole.PARTNER, status__in=HEARD).exclude(content="")
-    reply = answered.last()
-    if reply is None or reply.parent_id is None:
-        return None
-    noted = messages.filter(role=MessageRole.COACH, kind=Kind.NOTE, parent=reply.parent_id)
-    return None if noted.exists() else reply.parent_id
+@contextmanager
+def locked(conversation_id: int) -> Iterator[Locked]:
+    """One transaction in which nobody else takes a step of this conversation."""
+    with transaction.atomic():
+        conversation = Locked(conversation_id)
+        yield conversation
+        conversation.count()

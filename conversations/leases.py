@@ -10,19 +10,13 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.utils import timezone
 
-from conversations.lanes import PROCESS, Step, locked, next_of_coach, partner_reply
-from conversations.models import (
-    LEASE,
-    ConversationSession,
-    Message,
-    MessageQuerySet,
-    MessageRole,
-    MessageStatus,
-)
+from conversations.lanes import Locked, Reply, Step, locked
+from conversations.models import LEASE, PROCESS, Kind, Message, MessageRole, MessageStatus
 from usage.holds import CallRecord, release, settle
 
 # A partner's reply that was lost with its process is started again this often by itself.
 RESTARTS: Final = 1
+INTERRUPTED: Final = {"status": MessageStatus.INTERRUPTED, "failure": "lost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +25,6 @@ class Pulse:
 
     ours: bool
     stop: bool
-
-
-class Lost(Exception):
-    """The reply is not this process's any more: another one has closed it."""
-
-
-def _ours(message_id: int) -> MessageQuerySet:
-    return Message.objects.streaming().filter(pk=message_id, lease_owner=PROCESS)
 
 
 def checkpoint(texts: Mapping[int, str]) -> dict[int, Pulse]:
@@ -54,12 +40,11 @@ def checkpoint(texts: Mapping[int, str]) -> dict[int, Pulse]:
             " WHERE id = %s AND status = %s AND lease_owner = %s",
             [(text, until, pk, MessageStatus.STREAMING, PROCESS) for pk, text in texts.items()],
         )
-    ours = Message.objects.streaming().filter(pk__in=texts, lease_owner=PROCESS)
+    ours = Message.objects.ours().filter(pk__in=texts)
     stops = dict(ours.values_list("pk", "stop_requested_at"))
     return {pk: Pulse(ours=pk in stops, stop=stops.get(pk) is not None) for pk in texts}
 
 
-@transaction.atomic
 def finish(
     message_id: int,
     *,
@@ -73,33 +58,15 @@ def finish(
     Returns None, having changed nothing, if the reply was not this process's any more. A
     reply without a `record` made no call.
     """
-    found = Message.objects.filter(pk=message_id).select_related("session", "hold").first()
-    if found is None:
+    reply = _found(message_id)
+    if reply is None:
         return None
-    conversation = locked(found.session_id)
-    now = timezone.now()
-    changed = _ours(message_id).update(
-        status=status,
-        content=content,
-        failure=failure,
-        finished_at=now,
-        lease_expires_at=None,
-        lease_owner="",
-    )
-    if not changed:
-        return None
-    if found.hold and record:
-        settle(found.hold, record, user_id=conversation.user_id)
-    elif found.hold:
-        release(found.hold)
-    found.refresh_from_db()
-    return Step(found, next_of_coach(conversation))
-
-
-def keep_hold(message_id: int, **fields: Any) -> None:
-    """Note a reply's hold in its row. Raises `Lost` if another process has closed the reply."""
-    if not _ours(message_id).update(**fields):
-        raise Lost
+    with locked(reply.session_id) as it:
+        ended = {"status": status, "content": content, "failure": failure}
+        if not _close(reply, record, ended):
+            return None
+        _settle(reply, record, it)
+        return it.step(reply, it.next_of_coach())
 
 
 def lost(conversation_id: int | None = None) -> list[int]:
@@ -110,71 +77,82 @@ def lost(conversation_id: int | None = None) -> list[int]:
     return list(rows.values_list("pk", flat=True))
 
 
-@transaction.atomic
 def hand_over(message_id: int, content: str, record: CallRecord | None) -> Step | None:
     """Close a reply of this process, which is shutting down, for another to begin it again.
 
     Returns None, having changed nothing, if the reply was not this process's any more.
     """
-    found = Message.objects.filter(pk=message_id).select_related("hold").first()
-    if found is None:
+    reply = _found(message_id)
+    if reply is None:
         return None
-    conversation = locked(found.session_id)
-    ours = _ours(message_id)
-    begin_again = _may_begin_again(found, conversation)
-    if not ours.update(content=content, begin_again=begin_again, **_interrupted()):
-        return None
-    if found.hold and record:
-        settle(found.hold, record, user_id=conversation.user_id)
-    elif found.hold:
-        release(found.hold)
-    found.refresh_from_db()
-    return Step(found)
+    with locked(reply.session_id) as it:
+        begin_again = _may_begin_again(reply, it)
+        ended = {"content": content, "begin_again": begin_again, **INTERRUPTED}
+        if not _close(reply, record, ended):
+            return None
+        _settle(reply, record, it)
+        return it.step(reply)
 
 
-@transaction.atomic
 def take_over(message_id: int) -> Step | None:
     """Close a reply whose process has died, and begin the partner's again, once by itself.
 
     One conditional UPDATE decides; None means that somebody else was first. The call's usage
     is unknown, so its whole hold is charged.
     """
-    found = Message.objects.filter(pk=message_id).select_related("hold").first()
-    if found is None:
+    reply = _found(message_id)
+    if reply is None:
         return None
-    conversation = locked(found.session_id)
-    if Message.objects.filter(pk=message_id, begin_again=True).update(begin_again=False):
-        begin_again = _may_begin_again(found, conversation)
-    elif Message.objects.lease_expired().filter(pk=message_id).update(**_interrupted()):
-        begin_again = _may_begin_again(found, conversation)
-        # Only now: its process may have taken the hold a moment ago.
-        found.refresh_from_db()
-        if found.hold:
-            settle(found.hold, CallRecord(found.hold.model, None), user_id=conversation.user_id)
-    else:
-        return None
-    found.refresh_from_db()
-    replies: tuple[Message, ...] = ()
-    if begin_again:
-        replies = (partner_reply(conversation, found.parent_id, restarts=found.restarts + 1),)
-    return Step(found, replies + next_of_coach(conversation))
+    with locked(reply.session_id) as it:
+        rows = Message.objects.filter(pk=message_id)
+        if rows.filter(begin_again=True).update(begin_again=False):
+            reply.refresh_from_db()
+        elif rows.lease_expired().update(**INTERRUPTED, **_now()):
+            # Only now: its process may have taken the hold a moment ago.
+            reply.refresh_from_db()
+            if reply.hold:
+                _settle(reply, CallRecord(reply.hold.model, None), it)
+        else:
+            return None
+        replies: tuple[Reply, ...] = ()
+        if _may_begin_again(reply, it):
+            replies = (it.partner_reply(reply.parent_id, restarts=reply.restarts + 1),)
+        return it.step(reply, replies + it.next_of_coach())
 
 
-def _may_begin_again(reply: Message, conversation: ConversationSession) -> bool:
+def _found(message_id: int) -> Message | None:
+    return Message.objects.filter(pk=message_id).select_related("hold").first()
+
+
+def _now() -> dict[str, Any]:
+    """What is set whenever a reply ends."""
+    return {"finished_at": timezone.now(), "lease_expires_at": None, "lease_owner": ""}
+
+
+def _close(reply: Message, record: CallRecord | None, ended: Mapping[str, Any]) -> bool:
+    """End a reply of this process, in the database and as it is at hand; False if it was lost."""
+    fields: dict[str, Any] = {**ended, **_now()}
+    if reply.metadata and record and record.usage and not record.usage.is_estimate:
+        fields["metadata"] = {**reply.metadata, "input_tokens": record.usage.input_tokens}
+    if not Message.objects.ours().filter(pk=reply.pk).update(**fields):
+        return False
+    for name, value in fields.items():
+        setattr(reply, name, value)
+    return True
+
+
+def _settle(reply: Message, record: CallRecord | None, it: Locked) -> None:
+    if reply.hold and record:
+        settle(reply.hold, record, user_id=it.conversation.user_id)
+    elif reply.hold:
+        release(reply.hold)
+
+
+def _may_begin_again(reply: Message, it: Locked) -> bool:
     return (
         reply.role == MessageRole.PARTNER
         and reply.restarts < RESTARTS
         and reply.stop_requested_at is None
-        and conversation.is_active
-        and not conversation.messages.conversation().filter(pk__gt=reply.pk).exists()
+        and it.conversation.is_active
+        and not any(row.kind == Kind.TURN and row.pk > reply.pk for row in it.rows)
     )
-
-
-def _interrupted() -> dict[str, Any]:
-    return {
-        "status": MessageStatus.INTERRUPTED,
-        "failure": "lost",
-        "finished_at": timezone.now(),
-        "lease_expires_at": None,
-        "lease_owner": "",
-    }

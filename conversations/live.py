@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from conversations.lanes import PROCESS
+from conversations.models import PROCESS
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Conversations and their messages, the one record of what was said."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.ids import new_id
 from conversations import failures
 from conversations.viewings import Viewing as Viewing
 from invitations.models import Invitation
@@ -168,6 +169,8 @@ class MessageStatus(models.TextChoices):
 
 # Replies that count as said: they stand in later prompts.
 HEARD = (MessageStatus.COMPLETE, MessageStatus.STOPPED)
+# This process, as leases name it.
+PROCESS: Final = new_id()
 # A process renews its lease with every checkpoint; past this it is taken for dead.
 LEASE = timedelta(seconds=10)
 
@@ -175,6 +178,10 @@ LEASE = timedelta(seconds=10)
 class MessageQuerySet(models.QuerySet["Message"]):
     def streaming(self) -> Self:
         return self.filter(status=MessageStatus.STREAMING)
+
+    def ours(self) -> Self:
+        """Replies that this process runs."""
+        return self.streaming().filter(lease_owner=PROCESS)
 
     def lease_expired(self) -> Self:
         """Streaming rows whose process has not been heard of in time."""
@@ -190,6 +197,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def conversation(self) -> Self:
         """The turns of learner and partner."""
         return self.filter(kind=Kind.TURN)
+
+    def newest(self) -> int:
+        """The highest id, 0 where there is none.
+
+        To be asked for before the rows that a page shows: what comes meanwhile is then newer.
+        """
+        return int(self.aggregate(newest=models.Max("pk", default=0))["newest"])
 
     def coaching(self) -> Self:
         """The coach's notes, private questions and their answers."""

@@ -6,7 +6,6 @@ is told to ask the database for the rest. One that stays behind is closed, and m
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,20 +24,33 @@ Send = Callable[..., Awaitable[None]]
 
 
 class Outgoing:
-    """The outgoing side of one socket; a `live.Listener`."""
+    """The outgoing side of one socket; a `live.Listener`. Small, for most sockets are idle."""
+
+    __slots__ = (
+        "_acknowledged",
+        "_behind",
+        "_close",
+        "_code",
+        "_send",
+        "_sizes",
+        "_timer",
+        "_under_way",
+        "_waiting",
+        "_writer",
+    )
 
     def __init__(self, send: Send, close: Send) -> None:
         self._send = send
         self._close = close
-        self._waiting: deque[str] = deque()
-        self._sizes: deque[int] = deque()  # of frames not acknowledged yet
+        self._waiting: list[str] = []
+        self._sizes: list[int] = []  # of frames not acknowledged yet
         self._under_way = 0
         self._acknowledged = 0
         self._behind = False
         self._timer: asyncio.TimerHandle | None = None
-        self._wake = asyncio.Event()
         self._code: int | None = None
-        self._writer = asyncio.get_running_loop().create_task(self._write())
+        # Only while there is something to write.
+        self._writer: asyncio.Task[None] | None = None
 
     def deliver(self, text: str) -> None:
         """Queue a frame, unless the page is too far behind."""
@@ -53,13 +65,14 @@ class Outgoing:
         self._sizes.append(len(text))
         self._under_way += len(text)
         self._waiting.append(text)
-        self._wake.set()
+        self._go_on()
 
     def acknowledge(self, frames: int) -> None:
         """The page has rendered so many frames since it connected."""
-        while self._sizes and self._acknowledged < frames:
-            self._acknowledged += 1
-            self._under_way -= self._sizes.popleft()
+        new = max(0, min(frames - self._acknowledged, len(self._sizes)))
+        self._acknowledged += new
+        self._under_way -= sum(self._sizes[:new])
+        del self._sizes[:new]
         if (
             self._behind
             and len(self._sizes) <= MOST_FRAMES * CAUGHT_UP
@@ -75,20 +88,22 @@ class Outgoing:
         if code == TOO_SLOW:
             self._waiting.clear()
         self._code = code
-        self._wake.set()
+        self._go_on()
 
     def end(self) -> None:
         """The socket is closed: stop writing."""
-        self._writer.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
+    def _go_on(self) -> None:
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
     async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                await self._send(text_data=self._waiting.popleft())
-            if self._code is not None:
-                await self._close(code=self._code)
-                return
+        while self._waiting:
+            await self._send(text_data=self._waiting.pop(0))
+        self._writer = None
+        if self._code is not None:
+            await self._close(code=self._code)

@@ -21,7 +21,7 @@ CONNECTS: Final = Limit("connects_of_visitor", 120, 60)
 CONNECTS_FROM: Final = Limit("connects_from", 2400, 60)
 
 
-def visitor(user: Any, session: Any) -> str:
+def name(user: Any, session: Any) -> str:
     """Whom to count somebody as: their account, else the session of their browser."""
     if user.is_authenticated:
         return f"account {user.pk}"
@@ -34,8 +34,7 @@ def check(conversation: int, who: str) -> None:
         raise Refused("too_often", "That is too much in a short time. Wait a minute, then go on.")
 
 
-def may_connect(scope: Mapping[str, Any]) -> bool:
+def may_connect(who: str, scope: Mapping[str, Any]) -> bool:
     """Count a socket that connects; return whether it may."""
-    who = visitor(scope["user"], scope["session"])
     address = addresses.network(addresses.of_scope(scope))
     return (not who or CONNECTS.take(who)) and CONNECTS_FROM.take(address)

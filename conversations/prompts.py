@@ -8,15 +8,10 @@ conversation. The coach reads each exchange as one user turn and its own notes a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
 
-from conversations.models import (
-    HEARD,
-    ConversationSession,
-    Kind,
-    Message,
-    MessageRole,
-)
+from conversations.models import HEARD, ConversationSession, Kind, Message, MessageRole
 from scenarios.catalogue import chat_options
 
 OPENING_CUE: Final = "(The conversation begins. You speak first.)"
@@ -63,6 +58,24 @@ What went well:
 
 What to try next:
 - …"""
+
+
+class Row(NamedTuple):
+    """What of a message a prompt and the rules of a conversation ask for; quicker than a model."""
+
+    pk: int
+    role: str
+    kind: str
+    status: str
+    content: str
+    parent_id: int | None
+    client_id: UUID | None
+    heard_through: int | None
+    metadata: dict[str, Any] | None
+    begin_again: bool
+
+
+Said = Row | Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ class _Turns:
             self.list.append({"role": role, "content": [block]})
 
 
-def _said(messages: Iterable[Message]) -> list[Message]:
+def _said(messages: Iterable[Said]) -> list[Said]:
     """What was said in the conversation, in order: no notes, no questions, nothing that failed."""
     return [
         message
@@ -141,7 +154,7 @@ def _said(messages: Iterable[Message]) -> list[Message]:
     ]
 
 
-def partner_request(conversation: ConversationSession, messages: Sequence[Message]) -> Request:
+def partner_request(conversation: ConversationSession, messages: Sequence[Said]) -> Request:
     """The partner's next reply to `messages` (all rows of the conversation, by id)."""
     turns = _Turns()
     said = _said(messages)
@@ -161,9 +174,9 @@ def partner_request(conversation: ConversationSession, messages: Sequence[Messag
 
 
 def coach_request(
-    conversation: ConversationSession, messages: Sequence[Message], reply: Message
+    conversation: ConversationSession, messages: Sequence[Said], reply: Said
 ) -> Request:
-    """The coach's `reply`, a row that exists already, as it stands in `messages`.
+    """The coach's `reply`, which stands in `messages`, or is about to come after them.
 
     Each coach row says through `heard_through` which exchanges it had read, so the order of
     the request is the order of the calls and never changes afterwards.
@@ -173,7 +186,8 @@ def coach_request(
     questions = {m.pk: m for m in messages if m.role == MessageRole.USER and m.kind == Kind.ASIDE}
     heard = 0
     asked: set[int | None] = set()
-    for row in (m for m in messages if m.role == MessageRole.COACH and m.pk <= reply.pk):
+    before = [m for m in messages if m.role == MessageRole.COACH and m.pk != reply.pk]
+    for row in (*(m for m in before if reply.pk is None or m.pk < reply.pk), reply):
         through = row.heard_through or 0
         for last, text in exchanges:
             if heard < last <= through:
@@ -188,7 +202,7 @@ def coach_request(
             elif cue in questions:
                 question = escape(questions[cue].content, quote=False)
                 turns.add("user", f"<question>{question}</question>")
-        if row.pk != reply.pk and row.status in HEARD:
+        if row is not reply and row.status in HEARD:
             turns.add("assistant", row.content)
     is_debrief = reply.kind == Kind.DEBRIEF
     return Request(
@@ -202,7 +216,7 @@ def coach_request(
     )
 
 
-def _exchanges(messages: Iterable[Message]) -> list[tuple[int, str]]:
+def _exchanges(messages: Iterable[Said]) -> list[tuple[int, str]]:
     """Each exchange as (id of the partner's reply that ends it, its text for the coach)."""
     found: list[tuple[int, str]] = []
     learner: list[str] = []

@@ -7,20 +7,20 @@ published on the way only makes it quick.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError
-
 from conversations import frames, leases, llm
-from conversations.database import in_thread
-from conversations.lanes import Step
+from conversations.database import AWAY, in_thread, in_thread_later
+from conversations.lanes import Reply, Step
 from conversations.live import hub
-from conversations.models import ConversationSession, Message, MessageStatus
-from conversations.reservations import prepare, shrink
+from conversations.models import MessageStatus
+from conversations.reservations import Lost, shrink
 from usage.holds import CallRecord
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ CHECKPOINT_SECONDS: Final = 1.0
 WATCH_SECONDS: Final = 2.0
 # Close code of a server that restarts: the page comes back by itself, to another process.
 RESTART: Final = 1012
-# Seconds, about, that a finished reply waits for a database that is away.
+# Seconds, about, that a reply waits for a database that is away.
 PATIENCE: Final = 60
 
 
@@ -37,7 +37,7 @@ PATIENCE: Final = 60
 class Run:
     """A reply under way in this process."""
 
-    message: int
+    reply: Reply
     conversation: int
     parts: list[str] = field(default_factory=list)
     length: int = 0  # code points
@@ -46,7 +46,10 @@ class Run:
     stopping: bool = False
     leaving: bool = False  # the process shuts down
     lost: bool = False
-    announced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def message(self) -> int:
+        return self.reply.message.pk
 
     @property
     def text(self) -> str:
@@ -72,13 +75,11 @@ class Runner:
         self._keeper: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
 
-    def start(self, replies: Iterable[Message]) -> list[Run]:
+    def start(self, replies: Iterable[Reply]) -> None:
         """Run replies whose rows were just created under this process's lease."""
-        runs = [
-            Run(reply.pk, reply.session_id, leaving=self._closed, stopping=self._closed)
-            for reply in replies
-        ]
-        for run in runs:
+        for reply in replies:
+            session = reply.message.session_id
+            run = Run(reply, session, leaving=self._closed, stopping=self._closed)
             self._runs[run.message] = run
             # An empty context: a request's own names its database thread, which ends with it.
             task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
@@ -86,7 +87,6 @@ class Runner:
             task.add_done_callback(self._tasks.discard)
         if self._runs and (self._keeper is None or self._keeper.done()):
             self._keeper = asyncio.get_running_loop().create_task(self._keep(), context=Context())
-        return runs
 
     def stop(self, message: int) -> None:
         """Stop a reply if it runs here; harmless otherwise."""
@@ -96,7 +96,11 @@ class Runner:
     async def _live(self, run: Run) -> None:
         try:
             step = await _reply(run)
-        except leases.Lost:
+        except Lost:
+            step = None
+        except AWAY:
+            # Its lease runs out, and whoever finds the database back takes it over.
+            logger.error("Reply %s could not be stored", run.message)
             step = None
         except Exception:
             # Nothing may end a reply without a terminal state but the death of the process.
@@ -104,25 +108,24 @@ class Runner:
             step = await _end(run, MessageStatus.FAILED, "error")
         finally:
             self._runs.pop(run.message, None)
-        # Pages hear of a reply before they hear of its end.
-        await run.announced.wait()
-        if step is not None:
-            await self.carry_out(run.conversation, step)
+        self.carry_out(step)
 
-    async def carry_out(self, conversation: int, step: Step) -> None:
+    async def take[**P](
+        self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
+    ) -> Step | None:
+        """Take a step of `turns` or `leases`; it is for the caller to `carry_out`."""
+        return await in_thread(_take, partial(work, *args, **kwargs))
+
+    def carry_out(self, step: Step | None) -> None:
         """Start the replies of a step, tell everybody what changed, and stop what is to stop."""
-        runs = self.start(step.replies)
+        if step is None:
+            return
+        self.start(step.replies)
         for message in step.stop:
-            hub().request_stop(conversation, message)
-        try:
-            for frame in await in_thread(_changed, conversation, step):
-                hub().publish(conversation, frame)
-        except DatabaseError as error:
-            logger.warning("A change was not told: %s", type(error).__name__)
-            hub().publish(conversation, frames.resync())
-        finally:
-            for run in runs:
-                run.announced.set()
+            hub().request_stop(step.conversation.pk, message)
+        # All at once, so that pages hear of a reply before its words and before its end.
+        for frame in step.news:
+            hub().publish(step.conversation.pk, frame)
 
     async def _keep(self) -> None:
         """Every second, checkpoint all replies and renew their leases, until nothing runs."""
@@ -130,10 +133,10 @@ class Runner:
             await asyncio.sleep(CHECKPOINT_SECONDS)
             runs = dict(self._runs)
             try:
-                pulses = await in_thread(
+                pulses = await in_thread_later(
                     leases.checkpoint, {message: run.text for message, run in runs.items()}
                 )
-            except DatabaseError as error:  # it may be away for a while; the next one will do
+            except AWAY as error:  # it may be away for a while; the next one will do
                 logger.warning("Replies were not checkpointed: %s", type(error).__name__)
                 continue
             for message, pulse in pulses.items():
@@ -156,14 +159,14 @@ class Runner:
     async def recover(self, conversation: int | None = None) -> int:
         """Take over replies whose process died; returns how many of them this call took."""
         taken = 0
-        for message in await in_thread(leases.lost, conversation):
+        look = in_thread if conversation else in_thread_later
+        for message in await look(leases.lost, conversation):
             if message in self._runs:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
-            step = await in_thread(leases.take_over, message)
-            if step is not None and step.message is not None:
-                taken += 1
-                await self.carry_out(step.message.session_id, step)
+            step = await self.take(leases.take_over, message)
+            taken += step is not None
+            self.carry_out(step)
         return taken
 
     def watch(self) -> None:
@@ -176,7 +179,7 @@ class Runner:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 await self.recover()
-            except DatabaseError as error:
+            except AWAY as error:
                 logger.warning("Looking for lost replies failed: %s", type(error).__name__)
 
     async def wait(self) -> None:
@@ -210,13 +213,25 @@ def runner() -> Runner:
     return _runners[loop]
 
 
-def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
-    conversation = ConversationSession.objects.get(pk=conversation_id)
-    rows = ([step.message] if step.message else []) + list(step.replies)
+def _take(work: Callable[[], Step | None]) -> Step | None:
+    """Take a step and render what pages are told of it, once it is stored."""
+    step = work()
+    if step is not None:
+        try:
+            step.news = _news(step)
+        except AWAY as error:
+            logger.warning("A change was not told: %s", type(error).__name__)
+            step.news = [frames.resync()]
+    return step
+
+
+def _news(step: Step) -> list[frames.Frame]:
+    conversation = step.conversation
+    rows = ([step.message] if step.message else []) + [reply.message for reply in step.replies]
     # Only the end of a call moves the budget that a page shows.
     moved = not conversation.is_active or bool(step.message and step.message.is_reply)
-    turns = [frames.turn(row, conversation) for row in rows]
-    return [*turns, frames.state(conversation, with_budget=moved)]
+    turns = [frames.turn(row, conversation, step.after.get(row.pk)) for row in rows]
+    return [*turns, frames.state(conversation, step.running, with_budget=moved)]
 
 
 # --- One reply ------------------------------------------------------------------------------
@@ -224,14 +239,15 @@ def _changed(conversation_id: int, step: Step) -> list[frames.Frame]:
 
 async def _reply(run: Run) -> Step | None:
     """Run one reply to its end, whatever that is."""
-    request, hold = await in_thread(prepare, run.message)
+    request, hold = run.reply.request, run.reply.hold
     if hold is None:
         counted = await llm.count_tokens(request)
-        request, hold = await in_thread(shrink, run.message, request, counted)
+        take = partial(in_thread, shrink, run.message, request, counted)
+        request, hold = await _patiently(run, take)
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")
     if run.leaving:
-        return await in_thread(leases.hand_over, run.message, run.text, None)
+        return await _hand_over(run, None)
     if run.stopping:
         return await _end(run, MessageStatus.STOPPED, "")
     run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
@@ -250,7 +266,7 @@ async def _reply(run: Run) -> Step | None:
     if run.lost:
         return None
     if run.leaving and status == MessageStatus.STOPPED:
-        return await in_thread(leases.hand_over, run.message, run.text, _record(run, failure))
+        return await _hand_over(run, _record(run, failure))
     return await _end(run, status, failure)
 
 
@@ -261,9 +277,6 @@ async def _stream(run: Run, call: llm.Call) -> None:
             index = run.length
             run.parts.append(text)
             run.length += len(text)
-            if not index:
-                # The page hears of a reply before its words.
-                await run.announced.wait()
             hub().publish(run.conversation, frames.chunk(run.message, index, text))
 
 
@@ -283,21 +296,37 @@ def _ending(run: Run) -> tuple[MessageStatus, str]:
 
 
 async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
-    record = _record(run, failure)
-    for _ in range(PATIENCE):
+    end = partial(
+        leases.finish,
+        run.message,
+        status=status,
+        content=run.text,
+        failure=failure,
+        record=_record(run, failure),
+    )
+    return await _patiently(run, partial(in_thread_later, _take, end))
+
+
+async def _hand_over(run: Run, record: CallRecord | None) -> Step | None:
+    return await in_thread(_take, partial(leases.hand_over, run.message, run.text, record))
+
+
+async def _patiently[R](run: Run, work: Callable[[], Awaitable[R]]) -> R:
+    """Do what the database has to do for a reply, again while it is away."""
+    for tries in count(1):
         try:
-            return await in_thread(
-                leases.finish,
-                run.message,
-                status=status,
-                content=run.text,
-                failure=failure,
-                record=record,
-            )
-        except DatabaseError as error:
+            result = await work()
+        except AWAY as error:
+            if tries > PATIENCE:
+                raise
             logger.warning("Reply %s waits for the database: %s", run.message, type(error).__name__)
             await asyncio.sleep(CHECKPOINT_SECONDS)
-    return None
+        else:
+            if tries > 1:
+                # An earlier try may have been stored, and was not told of then.
+                hub().publish(run.conversation, frames.resync())
+            return result
+    raise AssertionError  # `count` does not end
 
 
 def _record(run: Run, failure: str) -> CallRecord | None:

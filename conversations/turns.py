@@ -9,9 +9,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from conversations.lanes import Step, coach_reply, create, locked, next_of_coach, partner_reply
+from conversations.lanes import Locked, Step, locked
 from conversations.models import (
-    HEARD,
     ConversationSession,
     Kind,
     Message,
@@ -56,114 +55,109 @@ def clean_text(text: object) -> str:
     return text
 
 
-def _repeated(conversation_id: int, client_id: UUID) -> Message | None:
-    return Message.objects.filter(session=conversation_id, client_id=client_id).first()
-
-
-def _last_said(conversation: ConversationSession) -> Message | None:
-    said = conversation.messages.conversation().filter(status__in=HEARD)
-    return said.exclude(content="").last()
-
-
-def _refuse_while_partner_speaks(conversation: ConversationSession) -> None:
-    if conversation.messages.streaming().filter(role=MessageRole.PARTNER).exists():
+def _refuse_while_partner_speaks(it: Locked) -> None:
+    if MessageRole.PARTNER in it.running():
         raise Refused(
             "busy",
-            f"{conversation.partner_persona} is still speaking. Wait for the end, or press Stop.",
+            f"{it.conversation.partner_persona} is still speaking. "
+            "Wait for the end, or press Stop.",
         )
 
 
-@transaction.atomic
+def _last_said(it: Locked) -> int | None:
+    said = it.said()
+    return said[-1].pk if said else None
+
+
 def send(conversation_id: int, client_id: UUID, text: object) -> Step:
     """Store the learner's turn and begin the partner's reply.
 
     The same `client_id` again gives the first result and begins nothing.
     """
-    conversation = locked(conversation_id)
-    if first := _repeated(conversation_id, client_id):
-        return Step(first)
-    _refuse_if_ended(conversation)
-    text = clean_text(text)
-    _refuse_while_partner_speaks(conversation)
-    conversation.messages.filter(begin_again=True).update(begin_again=False)
-    message = create(
-        conversation,
-        role=MessageRole.USER,
-        content=text,
-        parent=_last_said(conversation),
-        client_id=client_id,
-    )
-    return Step(message, (partner_reply(conversation, message.pk),))
+    with locked(conversation_id) as it:
+        if first := it.sent(client_id):
+            return it.step(Message.objects.get(pk=first))
+        _refuse_if_ended(it.conversation)
+        text = clean_text(text)
+        _refuse_while_partner_speaks(it)
+        if any(row.begin_again for row in it.rows):
+            it.conversation.messages.filter(begin_again=True).update(begin_again=False)
+        message = it.add(
+            Message(
+                role=MessageRole.USER,
+                content=text,
+                parent_id=_last_said(it),
+                client_id=client_id,
+            )
+        )
+        return it.step(message, (it.partner_reply(message.pk),))
 
 
-@transaction.atomic
 def open_conversation(conversation_id: int) -> Step | None:
     """Begin the partner's first words where the scenario has them speak first, once."""
-    conversation = locked(conversation_id)
-    if (
-        not conversation.is_active
-        or not conversation.partner_opens
-        or conversation.messages.conversation().exists()
-    ):
-        return None
-    return Step(None, (partner_reply(conversation, None),))
+    with locked(conversation_id) as it:
+        begun = any(row.kind == Kind.TURN for row in it.rows)
+        if begun or not it.conversation.is_active or not it.conversation.partner_opens:
+            return None
+        return it.step(None, (it.partner_reply(None),))
 
 
-@transaction.atomic
 def ask(conversation_id: int, client_id: UUID, text: object) -> Step:
     """Store a private question to the coach and begin the answer as soon as the coach is free."""
-    conversation = locked(conversation_id)
-    if first := _repeated(conversation_id, client_id):
-        return Step(first)
-    _refuse_if_ended(conversation)
-    question = create(
-        conversation,
-        role=MessageRole.USER,
-        kind=Kind.ASIDE,
-        content=clean_text(text),
-        parent=_last_said(conversation),
-        client_id=client_id,
-    )
-    return Step(question, next_of_coach(conversation))
+    with locked(conversation_id) as it:
+        if first := it.sent(client_id):
+            return it.step(Message.objects.get(pk=first))
+        _refuse_if_ended(it.conversation)
+        question = it.add(
+            Message(
+                role=MessageRole.USER,
+                kind=Kind.ASIDE,
+                content=clean_text(text),
+                parent_id=_last_said(it),
+                client_id=client_id,
+            )
+        )
+        return it.step(question, it.next_of_coach())
 
 
-@transaction.atomic
 def retry(conversation_id: int, message_id: int) -> Step:
     """Begin a new reply in place of one that failed, as a new row beside it."""
-    conversation = locked(conversation_id)
-    old = conversation.messages.filter(pk=message_id).first()
-    if old is None or not old.can_retry:
-        raise Refused("nothing_to_retry", "There is nothing to try again here.")
-    if old.kind != Kind.DEBRIEF:
-        _refuse_if_ended(conversation)
-    if old.role == MessageRole.PARTNER:
-        _refuse_while_partner_speaks(conversation)
-        if conversation.messages.conversation().filter(pk__gt=old.pk).exists():
-            raise Refused("nothing_to_retry", "The conversation has moved on since.")
-        return Step(None, (partner_reply(conversation, old.parent_id),))
-    newer = conversation.messages.filter(role=old.role, pk__gt=old.pk)
-    if newer.filter(parent_id=old.parent_id, kind=old.kind).exists():
-        raise Refused("nothing_to_retry", "This has been tried again already.")
-    if conversation.messages.streaming().filter(role=MessageRole.COACH).exists():
-        raise Refused("busy", "The coach is still writing. Wait for the end, or press Stop.")
-    return Step(None, (coach_reply(conversation, Kind(old.kind), old.parent_id),))
+    with locked(conversation_id) as it:
+        old = it.conversation.messages.filter(pk=message_id).first()
+        if old is None or not old.can_retry:
+            raise Refused("nothing_to_retry", "There is nothing to try again here.")
+        if old.kind != Kind.DEBRIEF:
+            _refuse_if_ended(it.conversation)
+        later = [row for row in it.rows if row.pk > old.pk]
+        if old.role == MessageRole.PARTNER:
+            _refuse_while_partner_speaks(it)
+            if any(row.kind == Kind.TURN for row in later):
+                raise Refused("nothing_to_retry", "The conversation has moved on since.")
+            return it.step(None, (it.partner_reply(old.parent_id),))
+        mine = (old.role, old.kind, old.parent_id)
+        if mine in [(row.role, row.kind, row.parent_id) for row in later]:
+            raise Refused("nothing_to_retry", "This has been tried again already.")
+        if MessageRole.COACH in it.running():
+            raise Refused("busy", "The coach is still writing. Wait for the end, or press Stop.")
+        return it.step(None, (it.coach_reply(Kind(old.kind), old.parent_id),))
 
 
-@transaction.atomic
 def end(conversation_id: int) -> Step:
     """End the conversation and begin the debrief. Ending twice changes nothing."""
-    conversation = locked(conversation_id)
-    if not conversation.is_active:
-        return Step(None)
-    now = timezone.now()
-    conversation.status = SessionStatus.ENDED
-    conversation.ended_at = now
-    conversation.duration_seconds = max(0, round((now - conversation.started_at).total_seconds()))
-    conversation.save(update_fields=["status", "ended_at", "duration_seconds"])
-    speaking = conversation.messages.streaming().filter(role=MessageRole.PARTNER)
-    stop = tuple(speaking.values_list("pk", flat=True))
-    speaking.update(stop_requested_at=now)
-    return Step(None, next_of_coach(conversation), stop)
+    with locked(conversation_id) as it:
+        conversation = it.conversation
+        if not conversation.is_active:
+            return it.step(None)
+        now = timezone.now()
+        seconds = round((now - conversation.started_at).total_seconds())
+        conversation.status = SessionStatus.ENDED
+        conversation.ended_at = now
+        conversation.duration_seconds = max(0, seconds)
+        conversation.save(update_fields=["status", "ended_at", "duration_seconds"])
+        speaking = conversation.messages.streaming().filter(role=MessageRole.PARTNER)
+        stop = tuple(speaking.values_list("pk", flat=True))
+        speaking.update(stop_requested_at=now)
+        return it.step(None, it.next_of_coach(), stop)
 
 
 @transaction.atomic

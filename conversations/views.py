@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from conversations import frames, leases, pace, turns
 from conversations.lanes import Step
+from conversations.live import hub
 from conversations.models import (
     ConversationSession,
     Kind,
@@ -90,8 +91,8 @@ def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
 
 async def let_partner_open(conversation: ConversationSession) -> None:
     """Begin the partner's first words where the scenario has them; harmless when repeated."""
-    if step := await sync_to_async(turns.open_conversation)(conversation.pk):
-        await runner().carry_out(conversation.pk, step)
+    if conversation.partner_opens:
+        runner().carry_out(await runner().take(turns.open_conversation, conversation.pk))
 
 
 @require_safe
@@ -132,22 +133,23 @@ async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpR
     """Carry out what the plain form asks for. Raises `Refused`."""
     pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
     if action in pace.COSTLY:
-        await sync_to_async(lambda: pace.check(pk, pace.visitor(request.user, request.session)))()
+        await sync_to_async(lambda: pace.check(pk, pace.name(request.user, request.session)))()
+    step: Step | None = None
     match action:
         case "send":
-            step = await sync_to_async(turns.send)(pk, _client_id(request), text)
+            step = await runner().take(turns.send, pk, _client_id(request), text)
         case "ask":
-            step = await sync_to_async(turns.ask)(pk, _client_id(request), text)
+            step = await runner().take(turns.ask, pk, _client_id(request), text)
         case "retry":
-            step = await sync_to_async(turns.retry)(pk, _message_id(request))
+            step = await runner().take(turns.retry, pk, _message_id(request))
         case "stop":
-            running = await sync_to_async(turns.request_stop)(pk, _message_id(request))
-            step = Step(None, stop=(running.pk,) if running else ())
+            if running := await sync_to_async(turns.request_stop)(pk, _message_id(request)):
+                hub().request_stop(pk, running.pk)
         case "end":
-            step = await sync_to_async(turns.end)(pk)
+            step = await runner().take(turns.end, pk)
         case _:
             raise Refused("unknown", "Nothing was done. Try again.")
-    await runner().carry_out(pk, step)
+    runner().carry_out(step)
     to = "conversations:debrief" if action in ("end",) or not conversation.is_active else None
     response = redirect(reverse(to or "conversations:show", args=[pk]))
     response.status_code = 303
@@ -173,6 +175,8 @@ def _page(
 ) -> HttpResponse:
     conversation = get_object_or_404(_visible(request).select_related(*OF_A_PAGE), pk=pk)
     most = None if "all" in request.GET else LATEST
+    # Asked for first: whatever comes while the page is read is newer, and will be sent to it.
+    newest = conversation.messages.newest()
     said, earlier_said = _latest(conversation, conversation.messages.conversation(), most)
     notes, earlier_notes = _latest(conversation, conversation.messages.coaching(), most)
     running = {message.role: message for message in said + notes if message.is_streaming}
@@ -195,7 +199,7 @@ def _page(
             "client_id": uuid4(),
             "error": error,
             "draft": draft,
-            "page_data": _page_data(conversation, said + notes),
+            "page_data": _page_data(conversation, newest),
         },
     )
 
@@ -223,13 +227,13 @@ def _messages(conversation: ConversationSession) -> list[Message]:
     return _latest(conversation, conversation.messages.all(), None)[0]
 
 
-def _page_data(conversation: ConversationSession, messages: list[Message]) -> dict[str, Any]:
+def _page_data(conversation: ConversationSession, newest: int) -> dict[str, Any]:
     return {
         "conversation": conversation.pk,
         "socket": f"/ws/conversations/{conversation.pk}/",
         "status": conversation.status,
         "persona": conversation.partner_persona,
-        "newest": max((message.pk for message in messages), default=0),
+        "newest": newest,
         "debrief_url": reverse("conversations:debrief", args=[conversation.pk]),
     }
 
@@ -253,6 +257,7 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if conversation.is_active:
         return redirect(conversation)
+    newest = conversation.messages.newest()
     messages = _messages(conversation)
     report = next((m for m in reversed(messages) if m.kind == Kind.DEBRIEF), None)
     again = conversation.scenario
@@ -269,7 +274,7 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
             "sections": sections(report),
             "entries": entries(messages),
             "can_again": means(request.user, held, again).can_start,
-            "page_data": _page_data(conversation, messages),
+            "page_data": _page_data(conversation, newest),
         },
     )
 

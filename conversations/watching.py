@@ -8,6 +8,7 @@ from conversations.database import in_thread
 from conversations.readers import may_read
 from conversations.turns import Refused
 from conversations.viewings import Viewing, ViewingKind
+from conversations.visitors import Visitor
 
 # What a page asks for to show more; everything else is the learner's to do.
 READING: Final = frozenset({"sync", "fetch", "ack"})
@@ -16,8 +17,8 @@ READING: Final = frozenset({"sync", "fetch", "ack"})
 class WatchingConsumer(ConversationConsumer):
     """One watching page, let in by the record that it was opened."""
 
-    def admission(self) -> Pass | None:
-        user = self.scope["user"]
+    def admission(self, visitor: Visitor) -> Pass | None:
+        user = visitor.user
         viewing = (
             Viewing.objects.select_related("conversation")
             .filter(
@@ -34,8 +35,8 @@ class WatchingConsumer(ConversationConsumer):
             # Somebody comes back to a page that they left long ago: that is a new viewing.
             viewing = Viewing.record(conversation, user, ViewingKind.LIVE)
         self.viewing = viewing.pk
-        key = self.scope["session"].session_key
-        return Pass(conversation.pk, key, user.pk, viewing=viewing.pk)
+        key = visitor.session.session_key
+        return Pass(conversation.pk, key, visitor.account, viewing=viewing.pk)
 
     async def carry_out(self, frame: dict[str, Any]) -> None:
         if frame["type"] not in READING:

@@ -67,6 +67,13 @@ def invitation(pk: str) -> dict[str, Any]:
     return {"status": row.status, "usage": row.usage, "claimed": row.claimed_at is not None}
 
 
+def new_link(pk: str) -> str:
+    """Replace an invitation's link; returns the new one."""
+    row = Invitation.objects.get(pk=pk)
+    row.new_link()
+    return row.url
+
+
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -80,7 +87,10 @@ if __name__ == "__main__":
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
-    tasks = {task.__name__: task for task in (invite, scenario, user, messages, usage, invitation)}
+    tasks = {
+        task.__name__: task
+        for task in (invite, scenario, user, messages, usage, invitation, new_link)
+    }
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

@@ -1,5 +1,7 @@
 """What the learner sends: once, whatever their fingers and their line do."""
 
+import json
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, WebSocketRoute, expect
@@ -144,3 +146,81 @@ def test_enter_while_the_partner_speaks_says_why_nothing_is_sent(room: Room, scr
     script.release()
     expect(words).to_be_hidden()
     expect(room.box).to_have_value("Second.")
+
+
+def between(page: Page, out: Callable[[dict], dict | None], in_: Callable[[dict], bool]) -> None:
+    """Stand between the page and its socket.
+
+    `out` may answer a frame of the page's itself; `in_` tells whether a frame reaches the page.
+    """
+
+    def joined(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def leaves(text: str | bytes) -> None:
+            answer = out(json.loads(text))
+            if answer is None:
+                server.send(text)
+            else:
+                socket.send(json.dumps(answer))
+
+        def arrives(text: str | bytes) -> None:
+            if in_(json.loads(text)):
+                socket.send(text)
+
+        socket.on_message(leaves)
+        server.on_message(arrives)
+
+    page.route_web_socket(re.compile("/ws/"), joined)
+
+
+def test_what_the_server_cannot_take_is_sent_again_under_its_own_id(
+    visit: Callable[..., Page], scripted_site: Site
+):
+    sent: list[str] = []
+
+    def unavailable_twice(frame: dict) -> dict | None:
+        if frame["type"] != "send":
+            return None
+        sent.append(frame["id"])
+        if len(sent) > 2:
+            return None
+        words = "That did not work just now."
+        return {"type": "refused", "id": frame["id"], "code": "unavailable", "text": words}
+
+    page = visit()
+    between(page, unavailable_twice, lambda frame: True)
+    room = enter(page, scripted_site).settled(turns=1)
+    room.say("Keep this.")
+    expect(room.turns().last).to_contain_text("Trying again")
+    expect(room.box).to_have_value("")
+    room.settled(turns=3, notes=1).same_as_database()
+    assert len(sent) == 3
+    assert len(set(sent)) == 1
+    assert len([row for row in room.rows if row["role"] == "user"]) == 1
+
+
+def test_a_turn_that_got_lost_on_the_way_is_asked_for_with_the_next_one(
+    visit: Callable[..., Page], scripted_site: Site
+):
+    dropped: list[dict] = []
+
+    def loses_the_first_question(frame: dict) -> bool:
+        if frame["type"] == "turn" and frame["kind"] == "aside" and not dropped:
+            dropped.append(frame)
+            return False
+        return True
+
+    first = enter(visit(), scripted_site).settled(turns=1)
+    page = first.page.context.new_page()
+    between(page, lambda frame: None, loses_the_first_question)
+    second = Room(page, first.site)
+    page.goto(first.page.url)
+    expect(page.locator("[data-connection]")).to_be_empty()
+    second.settled(turns=1)
+    first.question.fill("What now?")
+    first.question.press("Enter")
+    expect(second.notes("You")).to_have_count(1)
+    expect(second.notes("Coach")).to_have_count(1)
+    assert dropped
+    second.same_as_database()

@@ -88,10 +88,10 @@ class PresetChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
         return f"{obj.name}: {obj.quota['tokens']:,} tokens, {in_words({**obj.quota, 'label': ''})}"
 
 
-def preset_field(**options: Any) -> PresetChoice:
+def preset_field(label: str = "Budget", **options: Any) -> PresetChoice:
     return PresetChoice(
         QuotaPreset.objects.none(),
-        label="Budget",
+        label=label,
         empty_label=None,
         widget=AdminRadioSelect(attrs={"class": "radiolist"}),
         **options,
@@ -192,7 +192,7 @@ class ChangeInvitationForm(InvitationForm):
 class MoreTokensForm(forms.Form):
     """So many tokens more: as many as a preset has, or a number."""
 
-    preset = preset_field(required=False)
+    preset = preset_field(label="Add as many as", required=False)
     tokens = tokens_field(
         label="Or so many tokens more",
         required=False,

@@ -1,24 +1,31 @@
 """Usage in the admin: every model call, and tokens set aside."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.views.decorators.http import require_safe
 
-from config.admin import RecordAdmin, badge, number, when
+from accounts.models import User
+from config.admin import badge, number, when
+from config.large import LargeRecordAdmin
+from invitations.models import Invitation
 from usage import costs
 from usage.admin_allowances import AllowanceAdmin, PersonalAllowanceAdmin
+from usage.admin_filters import DayFilter, ModelFilter
 from usage.admin_prices import PriceAdmin
+from usage.admin_report import report_view
 from usage.exports import csv_response, rows_of_calls
 from usage.models import Hold, HoldState, UsageLog
-
-if TYPE_CHECKING:
-    from accounts.models import User
 
 # Django looks for this module alone.
 __all__ = ["AllowanceAdmin", "HoldAdmin", "PersonalAllowanceAdmin", "PriceAdmin", "UsageLogAdmin"]
@@ -27,7 +34,7 @@ TONES = {HoldState.HELD: "busy", HoldState.SETTLED: "good", HoldState.RELEASED: 
 
 
 @admin.register(UsageLog)
-class UsageLogAdmin(RecordAdmin):
+class UsageLogAdmin(LargeRecordAdmin):
     list_display = [
         "answered",
         "stream_type",
@@ -38,13 +45,10 @@ class UsageLogAdmin(RecordAdmin):
         "price",
         "seconds",
     ]
-    list_filter = ["timestamp", "stream_type", "model", "is_estimate"]
-    search_fields = ["=user_id", "=invitation_id", "=id"]
+    list_filter = [DayFilter, "stream_type", ModelFilter, "is_estimate"]
+    search_fields = ["user_id__exact", "invitation_id__exact", "id__exact"]
     search_help_text = "The whole id of a user, an invitation or a call."
-    date_hierarchy = "timestamp"
     list_select_related = ["session"]
-    show_full_result_count = False
-    actions = ["export"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageLog]:
         prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
@@ -80,11 +84,6 @@ class UsageLogAdmin(RecordAdmin):
     def seconds(self, log: UsageLog) -> str:
         return "–" if log.duration_ms is None else f"{log.duration_ms / 1000:.1f}"
 
-    @admin.action(description="Export as CSV", permissions=["view"])
-    def export(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> HttpResponseBase:
-        reader = cast("User", request.user)
-        return csv_response(request, lambda: rows_of_calls(logs, reader), "usage.csv")
-
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changes = super().get_changelist_instance(request)
         prices = costs.PriceList.load()
@@ -95,25 +94,69 @@ class UsageLogAdmin(RecordAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The list, with totals of everything that the filters leave, not only of one page."""
+        """The list, with totals of what the filters leave, unless that is what a report is for."""
         response = super().changelist_view(request, extra_context)
         context = getattr(response, "context_data", None)
-        if context and "cl" in context:
+        if context and "cl" in context and not context["cl"].paginator.is_capped:
             groups = costs.by_model(context["cl"].queryset)
             context["usage_groups"] = groups
             context["usage_total"] = costs.total(groups)
         return response
 
+    # --- The report, and the list as a file --------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        own = [
+            path(f"{name}/", self.admin_site.admin_view(view), name=f"usage_usagelog_{name}")
+            for name, view in (("report", self.report), ("export", self.export))
+        ]
+        return [*own, *super().get_urls()]
+
+    @method_decorator(require_safe)
+    def report(self, request: HttpRequest) -> HttpResponseBase:
+        """Usage of a period, for those who may see the calls that it is made of."""
+        return report_view(request, self._reader(request), self.admin_site)
+
+    @method_decorator(require_safe)
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """All calls that the filters of the list leave, as CSV."""
+        reader = self._reader(request)
+        try:
+            logs = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return redirect("admin:usage_usagelog_changelist")
+        return csv_response(request, lambda: rows_of_calls(logs, reader), "usage.csv")
+
+    def _reader(self, request: HttpRequest) -> User:
+        if not isinstance(request.user, User) or not self.has_view_permission(request):
+            raise PermissionDenied
+        return request.user
+
 
 @admin.register(Hold)
-class HoldAdmin(RecordAdmin):
-    list_display = ["created_at", "payer", "stream_type", "model", "amount", "condition"]
-    list_filter = ["state", "stream_type", "created_at"]
-    search_fields = ["=id", "=user__email", "=invitation__recipient_email"]
+class HoldAdmin(LargeRecordAdmin):
+    list_display = ["created", "payer", "stream_type", "model", "amount", "condition"]
+    list_filter = ["state", "created_at"]
+    search_fields = ["id__exact"]
     search_help_text = "The whole id of a hold, or the whole address of a user or a recipient."
     list_select_related = ["invitation", "user"]
     ordering = ["-created_at"]
-    show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Hold], search_term: str
+    ) -> tuple[QuerySet[Hold], bool]:
+        """By the ids of whom an address belongs to: a join would read every hold."""
+        address = search_term.strip()
+        if "@" not in address:
+            return super().get_search_results(request, queryset, search_term)
+        users = User.objects.filter(email=User.objects.normalize_email(address))
+        invited = Invitation.objects.filter(recipient_email__iexact=address)
+        whose = Q(user__in=users.values("pk")) | Q(invitation__in=invited.values("pk"))
+        return queryset.filter(whose), False
+
+    @admin.display(description="Time", ordering="created_at")
+    def created(self, hold: Hold) -> str:
+        return when(hold.created_at)
 
     @admin.display(description="Paid by")
     def payer(self, hold: Hold) -> str:

@@ -337,5 +337,11 @@ class PayerUsage(Sums):
     user_id = models.CharField(max_length=32, null=True)
     invitation_id = models.CharField(max_length=32, null=True)
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["user_id"], name="payerusage_user"),
+            models.Index(fields=["invitation_id"], name="payerusage_invitation"),
+        ]
+
     def __str__(self) -> str:
         return f"{self.invitation_id or self.user_id} on {self.model}, {self.day_id}"

@@ -1,11 +1,13 @@
 """Usage by day, quick over millions of calls: past days from stored sums, today from the log."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Min, QuerySet, Sum
+from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from usage.costs import COUNTS
@@ -16,6 +18,7 @@ STRETCH: Final = timedelta(days=7)
 A_DAY: Final = timedelta(days=1)
 DAY_KEYS: Final = ("stream_type", "scenario_id")
 PAYER_KEYS: Final = ("user_id", "invitation_id")
+FIGURES: Final = ("calls", *COUNTS)
 
 
 def midnight(day: date) -> datetime:
@@ -34,13 +37,13 @@ def first_day() -> date | None:
     return oldest.astimezone(UTC).date() if oldest else None
 
 
-def close_days() -> int:
-    """Make the sums of past days that have none. Returns how many days these were.
+def close_days(first: date | None = None) -> int:
+    """Make the sums of past days that have none, from `first_day` on. Returns how many.
 
     Does no harm at any time and in any number of processes. The first time takes seconds for a
     million calls, then there is yesterday to do.
     """
-    first, yesterday = first_day(), today() - A_DAY
+    first, yesterday = first or first_day(), today() - A_DAY
     if first is None or first > yesterday:
         return 0
     known = ReportedDay.objects.filter(day__gte=first, day__lte=yesterday)
@@ -76,7 +79,8 @@ def _sum_up(since: date, until: date) -> int:
     logs = calls_of(since, until).values("model", day_id=TruncDate("timestamp", tzinfo=UTC))
     for kind, keys in ((DayUsage, DAY_KEYS), (PayerUsage, PAYER_KEYS)):
         rows = logs.values(*keys, "model", "day_id").annotate(calls=Count("pk"), **_sums())
-        kind._default_manager.bulk_create((kind(**row) for row in rows), batch_size=500)
+        manager: Any = kind._default_manager
+        manager.bulk_create((kind(**row) for row in rows), batch_size=500)
     return len(days)
 
 
@@ -84,42 +88,50 @@ def _sums() -> dict[str, Sum]:
     return {name: Sum(name) for name in COUNTS}
 
 
-def usage(since: date, until: date, *keys: str, **wanted: Any) -> list[dict[str, Any]]:
-    """Calls and tokens from `since` to `until` for each `model`, `day` and each of `keys`.
+class Period:
+    """What was used from `since` to `until`, both included.
 
-    `keys` and `wanted`, which filters, name fields of `DayUsage`, or else of `PayerUsage`.
     Call `close_days` before: a day that a late call reopens meanwhile is missing this once.
     """
-    kind = DayUsage if {*keys, *wanted} <= {*DAY_KEYS, "model"} else PayerUsage
-    names = ("model", *(key for key in keys if key != "model"))
-    past = (
-        kind._default_manager.filter(day__gte=since, day__lte=min(until, today() - A_DAY), **wanted)
-        .values(*names, date=F("day_id"))
-        .annotate(calls_sum=Sum("calls"), **{f"{name}_sum": Sum(name) for name in COUNTS})
-    )
-    rows = [_plain(row) for row in past]
-    if until >= today():
-        logs = calls_of(max(since, today()), until).filter(**wanted)
-        live = logs.values(*names, day=TruncDate("timestamp", tzinfo=UTC))
-        rows += live.annotate(calls=Count("pk"), **_sums())
-    return rows
 
+    def __init__(self, since: date, until: date) -> None:
+        self.since, self.until = since, until
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "day" if name == "date" else name.removesuffix("_sum"): value for name, value in row.items()
-    }
+    @cached_property
+    def _live(self) -> list[dict[str, Any]]:
+        """Today, from the log, by everything that anybody asks for."""
+        if self.until < today():
+            return []
+        logs = calls_of(max(self.since, today()), self.until)
+        live = logs.values("model", *DAY_KEYS, *PAYER_KEYS, day=TruncDate("timestamp", tzinfo=UTC))
+        return list(live.annotate(calls=Count("pk"), **_sums()))
 
+    def _past(self, kind: type[models.Model]) -> QuerySet[Any]:
+        last = min(self.until, today() - A_DAY)
+        return kind._default_manager.filter(day__gte=self.since, day__lte=last).order_by()
 
-def tokens_by(since: date, until: date, key: str) -> dict[Any, int]:
-    """Tokens in and out for each `key` of `PAYER_KEYS` that has any."""
-    amount = Sum(F("input_tokens") + F("output_tokens"))
-    past: models.QuerySet[Any] = PayerUsage.objects.filter(
-        day__gte=since, day__lte=min(until, today() - A_DAY)
-    )
-    found: dict[Any, int] = dict(past.values_list(key).annotate(tokens=amount))
-    if until >= today():
-        live = calls_of(max(since, today()), until).values_list(key).annotate(tokens=amount)
-        for value, tokens in live:
-            found[value] = found.get(value, 0) + tokens
-    return found
+    def usage(self, *keys: str, only: Collection[str | None] | None = None) -> list[dict[str, Any]]:
+        """Calls and tokens for each `model`, `day` and each of `keys`, some more than once.
+
+        `keys` are fields of `DayUsage`, or one of `PayerUsage`, of which `only` some may count.
+        """
+        kind = PayerUsage if set(keys) & set(PAYER_KEYS) else DayUsage
+        columns = (*dict.fromkeys(("model", "day", *keys)), *FIGURES)
+        past = self._past(kind)
+        if only is not None:
+            (key,) = keys
+            some = Q(**{f"{key}__in": [value for value in only if value is not None]})
+            past = past.filter(some | Q(**{key: None}) if None in only else some)
+        sums = (Sum(name) for name in FIGURES)
+        rows = past.values_list(*columns[: -len(FIGURES)], *sums)
+        return [dict(zip(columns, row, strict=True)) for row in rows] + [
+            row for row in self._live if only is None or row[keys[0]] in only
+        ]
+
+    def tokens_by(self, key: str) -> Counter[str | None]:
+        """Tokens in and out for each `key` of `PAYER_KEYS` that has any."""
+        amount = Sum(F("input_tokens") + F("output_tokens"))
+        found = Counter(dict(self._past(PayerUsage).values_list(key).annotate(tokens=amount)))
+        for row in self._live:
+            found[row[key]] += row["input_tokens"] + row["output_tokens"]
+        return found

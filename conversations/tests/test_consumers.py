@@ -125,6 +125,24 @@ async def test_a_page_that_comes_back_gets_what_it_missed(page, conversation, gu
     await back.socket.disconnect()
 
 
+async def test_each_new_turn_names_the_one_before_it(page, conversation, guest):
+    await page.send(type="send", id=str(uuid4()), text="Hello?")
+    await page.until("turn", role="coach", status="complete")
+    first = {}
+    for frame in page.frames:
+        if frame["type"] == "turn":
+            first.setdefault(frame["message"], frame["after"])
+    ids = [m.pk async for m in conversation.messages.all()]
+    assert first == dict(zip(ids, [0, *ids], strict=False))
+    back = Page(conversation, guest)
+    await back.connect()
+    await back.send(type="sync", newest=ids[0], streaming={})
+    await back.until("synced")
+    told = [(f["message"], f["after"]) for f in back.frames if f["type"] == "turn"]
+    assert told == list(zip(ids[1:], ids, strict=False))
+    await back.socket.disconnect()
+
+
 async def test_a_running_reply_is_caught_up_with_from_the_middle(page, conversation, say):
     reply = await sync_to_async(say)("partner", "abcdef", status=MessageStatus.STREAMING)
     await page.send(type="sync", newest=reply.pk, streaming={str(reply.pk): 2})

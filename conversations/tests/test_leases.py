@@ -65,7 +65,7 @@ def test_it_ends_settles_and_begins_the_coachs_note_in_one_step(running):
         running.pk, status=MessageStatus.COMPLETE, content="Hi there.", record=done()
     )
     assert step.message.status == MessageStatus.COMPLETE
-    (note,) = step.replies
+    note = step.replies[0].message
     assert (note.role, note.kind, note.parent_id) == (
         MessageRole.COACH,
         Kind.NOTE,
@@ -114,10 +114,11 @@ def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, in
     step = leases.take_over(running.pk)
     assert (step.message.status, step.message.content) == (MessageStatus.INTERRUPTED, "Half a")
     assert step.message.failure_words == "The reply was lost when a server stopped."
-    (again,) = step.replies
+    again = step.replies[0].message
     assert (again.parent_id, again.restarts, again.content) == (running.parent_id, 1, "")
     invitation.refresh_from_db()
-    assert invitation.usage == {"input_tokens": 600, "output_tokens": 400, "held_tokens": 0}
+    held = step.replies[0].hold.tokens
+    assert invitation.usage == {"input_tokens": 600, "output_tokens": 400, "held_tokens": held}
     assert leases.take_over(running.pk) is None
     abandon(again)
     assert leases.take_over(again.pk).replies == ()
@@ -140,7 +141,7 @@ def test_a_question_that_waited_is_answered_after_the_note(conversation, say):
     note = say("coach", "", status=MessageStatus.STREAMING)
     question = say("user", "What now?", kind=Kind.ASIDE)
     step = leases.finish(note.pk, status=MessageStatus.COMPLETE, content="Good.")
-    (answer,) = step.replies
+    answer = step.replies[0].message
     assert (answer.kind, answer.parent_id) == (Kind.ASIDE, question.pk)
 
 
@@ -162,6 +163,5 @@ def test_a_hold_does_not_wait_for_a_conversation_that_is_locked(conversation):
         finally:
             connection.close()
 
-    with transaction.atomic(), ThreadPoolExecutor(1) as thread:
-        locked(conversation.pk)
+    with locked(conversation.pk), ThreadPoolExecutor(1) as thread:
         assert thread.submit(hold).result() is not None

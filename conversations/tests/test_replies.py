@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from datetime import timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -17,7 +16,7 @@ from conversations.live import hub
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.prompts import partner_request
 from conversations.replies import runner
-from conversations.reservations import prepare
+from conversations.reservations import shrink
 from invitations.models import Invitation
 from usage.models import Hold, HoldState, UsageLog
 
@@ -47,8 +46,8 @@ class Listening:
 
 async def act(step, *args):
     """Carry out a step of `turns` and return its frames' texts once nothing runs any more."""
-    done = await sync_to_async(step)(*args)
-    await runner().carry_out(args[0], done)
+    done = await runner().take(step, *args)
+    runner().carry_out(done)
     return done
 
 
@@ -141,7 +140,7 @@ async def test_it_checkpoints_on_the_way(conversation, model_server):
 @pytest.mark.parametrize("sent", [True, False], ids=["after the request", "before the request"])
 async def test_stop_before_the_first_token(conversation, model_server, sent):
     model_server.script("partner", text="Late.", header_delay=30)
-    (reply,) = (await act(turns.send, conversation.pk, uuid4(), "Hello")).replies
+    reply = (await act(turns.send, conversation.pk, uuid4(), "Hello")).replies[0].message
     async with asyncio.timeout(5):
         while sent and not model_server.requests("partner"):
             await asyncio.sleep(0.01)
@@ -277,13 +276,9 @@ async def test_the_next_hold_builds_on_what_the_last_call_really_had(conversatio
 
 
 async def test_a_small_budget_is_counted_exactly_and_the_reply_made_to_fit(
-    conversation, model_server
+    conversation, model_server, tight
 ):
-    invitation = await Invitation.objects.aget(pk=conversation.invitation_id)
-    counted = await probe(conversation, model_server)
-    invitation.quota = {"tokens": round(counted * 1.05) + 16 + 200, "label": ""}
-    await invitation.asave()
-    model_server.script("partner", text="Hm.", usage={"input_tokens": counted, "output_tokens": 2})
+    model_server.script("partner", text="Hm.")
     reply = await talk(conversation)
     assert reply.status == "complete"
     assert 120 <= model_server.requests("partner")[-1]["body"]["max_tokens"] <= 200
@@ -291,13 +286,8 @@ async def test_a_small_budget_is_counted_exactly_and_the_reply_made_to_fit(
 
 async def probe(conversation, model_server):
     """What the model server counts for the first turn."""
-    reply = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
-    message = reply.replies[0]
-    request = await sync_to_async(
-        lambda: partner_request(conversation, list(conversation.messages.all()))
-    )()
-    await Message.objects.filter(pk__in=[message.pk, reply.message.pk]).adelete()
-    return await llm.count_tokens(request)
+    said = [Message(pk=1, role=MessageRole.USER, content="Hello")]
+    return await llm.count_tokens(partner_request(conversation, said))
 
 
 async def test_a_budget_too_small_for_a_useful_reply_calls_nothing(conversation, model_server):
@@ -365,9 +355,8 @@ async def test_a_reply_runs_though_the_database_went_away_before_it_was_told(
 
     page = Listening()
     hub().listen(conversation.pk, page)
-    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
-    monkeypatch.setattr(replies, "_changed", away)
-    await runner().carry_out(conversation.pk, sent)
+    monkeypatch.setattr(replies, "_news", away)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
     await runner().wait()
     assert json.loads(page.heard[0]) == {"type": "resync"}
     assert (await partner_of(conversation)).status == MessageStatus.COMPLETE
@@ -378,8 +367,7 @@ async def test_a_process_does_not_take_over_what_it_runs_itself(
 ):
     monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 30)
     model_server.script("partner", text="One two", pause=1)
-    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
-    await runner().carry_out(conversation.pk, sent)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
     await sync_to_async(model_server.wait_for)("partner")
     late = timezone.now() - timedelta(seconds=1)
     await conversation.messages.streaming().aupdate(lease_expires_at=late)
@@ -390,37 +378,84 @@ async def test_a_process_does_not_take_over_what_it_runs_itself(
     assert (partner.status, partner.content) == (MessageStatus.COMPLETE, "One two")
 
 
+@pytest.fixture
+async def tight(conversation, model_server):
+    """A budget that only an exact count and a shorter reply fit into."""
+    counted = await probe(conversation, model_server)
+    quota = {"tokens": round(counted * 1.05) + 16 + 200, "label": ""}
+    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(quota=quota)
+
+
 async def test_a_reply_that_was_taken_over_before_its_hold_calls_and_holds_nothing(
-    conversation, model_server
+    conversation, model_server, tight
 ):
-    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
+    sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    assert sent.replies[0].hold is None
     late = timezone.now() - timedelta(seconds=1)
     await conversation.messages.streaming().aupdate(
         lease_expires_at=late, stop_requested_at=late, lease_owner="somebody-else"
     )
-    await sync_to_async(leases.take_over)(sent.replies[0].pk)
-    await runner().carry_out(conversation.pk, sent)
+    await sync_to_async(leases.take_over)(sent.replies[0].message.pk)
+    runner().carry_out(sent)
     await runner().wait()
-    assert model_server.requests() == []
+    assert model_server.requests("partner") == []
     assert not await Hold.objects.aexists()
     assert (await usage_of(conversation)).get("held_tokens", 0) == 0
 
 
-async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(conversation, monkeypatch):
-    sent = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
-    reply = sent.replies[0].pk
+async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(
+    conversation, monkeypatch, tight
+):
+    sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    reply = sent.replies[0]
     late = timezone.now() - timedelta(seconds=1)
     await conversation.messages.streaming().aupdate(lease_expires_at=late, stop_requested_at=late)
-    locked = leases.locked
+    found = leases._found
 
-    def slowly_locked(pk):
-        prepare(reply)
-        return locked(pk)
+    def found_a_moment_ago(pk):
+        row = found(pk)
+        shrink(pk, reply.request, 10)
+        return row
 
-    monkeypatch.setattr(leases, "locked", slowly_locked)
-    await sync_to_async(leases.take_over)(reply)
+    monkeypatch.setattr(leases, "_found", found_a_moment_ago)
+    await sync_to_async(leases.take_over)(reply.message.pk)
     assert [hold.state async for hold in Hold.objects.all()] == [HoldState.SETTLED]
     assert (await usage_of(conversation))["held_tokens"] == 0
+
+
+async def test_a_hold_whose_answer_got_lost_is_not_taken_twice(conversation, tight, model_server):
+    sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    reply = sent.replies[0]
+    counted = await llm.count_tokens(reply.request)
+    first, again = [
+        await sync_to_async(shrink)(reply.message.pk, reply.request, counted) for _ in range(2)
+    ]
+    assert first == again
+    assert await Hold.objects.acount() == 1
+
+
+@pytest.mark.parametrize("work", ["shrink", "finish"])
+async def test_a_reply_waits_for_a_database_that_is_away(
+    conversation, model_server, monkeypatch, tight, work
+):
+    place = {"shrink": replies, "finish": leases}[work]
+    there, tries = getattr(place, work), []
+
+    def away(*args, **kwargs):
+        tries.append(args)
+        if len(tries) < 4:
+            raise OperationalError
+        return there(*args, **kwargs)
+
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    monkeypatch.setattr(place, work, away)
+    model_server.script("partner", text="Whole.")
+    reply = await talk(conversation)
+    assert (reply.status, reply.content) == ("complete", "Whole.")
+    assert len(model_server.requests("partner")) == 1
+    assert json.dumps({"type": "resync"}) in page.heard
+    hub().leave(conversation.pk, page)
 
 
 async def test_a_reply_that_was_taken_over_writes_nothing_more(conversation, model_server):
@@ -500,15 +535,8 @@ async def test_a_newer_turn_makes_a_lost_reply_moot(conversation, model_server, 
 
 
 async def test_pages_hear_of_a_reply_before_its_end_however_quickly_it_fails(
-    conversation, model_server, monkeypatch
+    conversation, model_server
 ):
-    told = replies._changed
-
-    def slowly(*args):
-        time.sleep(0.2)
-        return told(*args)
-
-    monkeypatch.setattr(replies, "_changed", slowly)
     model_server.script("partner", status=401)
     page = Listening()
     hub().listen(conversation.pk, page)

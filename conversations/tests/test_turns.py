@@ -12,7 +12,7 @@ from conversations.turns import Refused
 def test_it_stores_the_turn_and_begins_one_reply(conversation):
     step = turns.send(conversation.pk, uuid4(), "  Hello, Ray.\r\nHow are you? ")
     assert step.message.content == "Hello, Ray.\nHow are you?"
-    (reply,) = step.replies
+    reply = step.replies[0].message
     assert (reply.role, reply.status, reply.parent_id) == (
         MessageRole.PARTNER,
         MessageStatus.STREAMING,
@@ -101,7 +101,7 @@ def test_nobody_opens_unless_the_scenario_says_so(conversation):
 def test_a_retry_is_a_new_row_beside_the_failed_one(conversation, say):
     line = say("user", "Hello")
     failed = say("partner", "Half", parent=line, status=MessageStatus.FAILED, failure="busy")
-    (reply,) = turns.retry(conversation.pk, failed.pk).replies
+    reply = turns.retry(conversation.pk, failed.pk).replies[0].message
     failed.refresh_from_db()
     assert (failed.status, failed.content) == (MessageStatus.FAILED, "Half")
     assert reply.parent_id == line.pk
@@ -139,7 +139,7 @@ def test_another_conversations_reply_is_not_tried_again(conversation, say, scena
 
 def test_a_question_is_answered_at_once_when_the_coach_is_free(conversation):
     step = turns.ask(conversation.pk, uuid4(), "What now?")
-    (answer,) = step.replies
+    answer = step.replies[0].message
     assert (answer.role, answer.kind, answer.parent_id) == (
         MessageRole.COACH,
         Kind.ASIDE,
@@ -171,7 +171,7 @@ def test_ending_stops_the_partner_and_counts_the_time(conversation):
 
 def test_ending_begins_a_debrief_of_what_was_said(conversation, say):
     say("partner", "Hi", parent=say("user", "Hello"))
-    (report,) = turns.end(conversation.pk).replies
+    report = turns.end(conversation.pk).replies[0].message
     assert report.kind == Kind.DEBRIEF
 
 

@@ -4,7 +4,6 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
@@ -241,10 +240,10 @@ async def test_a_page_in_mid_stream_shows_all_that_has_arrived(
     settings.ANTHROPIC_BASE_URL = model_server.url
     monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 60)
     model_server.script("partner", chunks=["Fresh words ", "later"], pause=1)
-    step = await sync_to_async(turns.send)(conversation.pk, uuid4(), "Hello")
-    await runner().carry_out(conversation.pk, step)
+    step = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    runner().carry_out(step)
     async with asyncio.timeout(5):
-        while runner().arrived(conversation.pk) != {step.replies[0].pk: "Fresh words "}:
+        while runner().arrived(conversation.pk) != {step.replies[0].message.pk: "Fresh words "}:
             await asyncio.sleep(0.01)
     html = (await form.client.get(conversation.get_absolute_url())).content.decode()
     model_server.release()

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 FIRST_DELAY, LONGEST_DELAY = 0.4, 15.0
 CONNECT_WITHIN = 10.0
 ANSWER_WITHIN = 8.0
+TRY_AGAIN_AFTER = 2.0
 LOOK_AGAIN_AFTER = 5.0
 ACK_AFTER = 0.3
 ACK_FRAMES = 100
@@ -97,6 +98,9 @@ class Page:
         self._lost_at: float | None = time.monotonic()
         self._first = True
         self._socket: ClientConnection | None = None
+        # A sync is under way, and something was missed since it was asked for.
+        self._asking = self._again = False
+        self._retries: set[asyncio.Task[None]] = set()
         self._tries = 0
         self._unacknowledged = 0
         self._task: asyncio.Task[None] | None = None
@@ -152,6 +156,7 @@ class Page:
         try:
             self._socket, self.port = socket, port
             self._unacknowledged = self.frames = 0
+            self._asking = False
             await self._sync()
             async for text in socket:
                 assert isinstance(text, str)
@@ -204,6 +209,10 @@ class Page:
             await self.send(type="ack", frames=self.frames)
 
     async def _sync(self) -> None:
+        self._again = self._asking
+        if self._asking:
+            return
+        self._asking = True
         held = {str(turn.message): len(turn.grown) for turn in self.streaming}
         await self.send(type="sync", newest=self.newest, streaming=held)
 
@@ -248,6 +257,7 @@ class Page:
     async def _received(self, frame: dict[str, Any]) -> None:
         match frame["type"]:
             case "turn":
+                await self._count(frame)
                 self._place(frame)
             case "chunk":
                 await self._chunk(frame)
@@ -263,6 +273,7 @@ class Page:
                 await self._synced()
             case "resync":
                 self.resyncs += 1
+                self._asking = False
                 await self._sync()
             case "notice":
                 pass
@@ -270,6 +281,9 @@ class Page:
                 self.problems.append(f"a frame of type {other}")
 
     async def _synced(self) -> None:
+        self._asking = False
+        if self._again:
+            await self._sync()
         self._tries = 0
         self.in_step = True
         if self._lost_at is not None:
@@ -291,13 +305,32 @@ class Page:
         self.refused.append((client_id, code))
         if client_id is None:
             return
+        if code == "unavailable" and client_id in self.outbox:
+            # It may be stored for all that anybody knows: the same again, in a moment.
+            task = asyncio.get_running_loop().create_task(self._try_again(client_id))
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
+            return
         if client_id in self.accepted and client_id in self.sent:
             self.problems.append(f"{client_id} was refused ({code}) after it was accepted")
         if self.outbox.pop(client_id, None):
             self.withdrawn[client_id] = code
 
+    async def _try_again(self, client_id: str) -> None:
+        await asyncio.sleep(TRY_AGAIN_AFTER * self.rng.uniform(0.5, 1.5))
+        if self.in_step and (entry := self.outbox.get(client_id)):
+            await self._transmit(entry)
+
+    async def _count(self, frame: dict[str, Any]) -> None:
+        """The page has seen every turn up to `newest`; one that does not follow shows a gap."""
+        if frame["message"] <= self.newest:
+            return
+        if frame["after"] is not None and frame["after"] <= self.newest:
+            self.newest = frame["message"]
+        else:
+            await self._sync()
+
     def _place(self, frame: dict[str, Any]) -> None:
-        self.newest = max(self.newest, frame["message"])
         old = self.turns.get(frame["message"])
         if frame["client_id"] in self.outbox:
             self._accept(frame["client_id"], frame["message"])
@@ -325,7 +358,8 @@ class Page:
     async def _chunk(self, frame: dict[str, Any]) -> None:
         turn = self.turns.get(frame["message"])
         if turn is None:
-            await self._sync()
+            if frame["message"] > self.newest:
+                await self._sync()
             return
         if turn.status != "streaming":
             return

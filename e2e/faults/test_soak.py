@@ -139,10 +139,6 @@ class Learner:
         deadline = time.monotonic() + 30
         while client_id in page.outbox and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        if page.withdrawn.get(client_id) == "unavailable":
-            # The page has put the words back; a person presses Send again.
-            await asyncio.sleep(self.rng.uniform(0.5, 2))
-            await page.say(page.sent[client_id])
 
     async def say_twice(self, page: Page) -> None:
         """The same message from two pages in the same moment."""

@@ -94,6 +94,7 @@ export class Composer {
 
 /** Let the buttons of the page call `stop()` and `retry(id)`, and ask before the end. */
 export function actions({ stop, retry }) {
+  keyboard();
   const dialog = document.querySelector("[data-end-dialog]");
   const buttons = {
     "[data-stop]": stop,
@@ -122,4 +123,15 @@ export function actions({ stop, retry }) {
     if (event.target.matches("form[data-sign-out]")) sessionStorage.clear();
   });
   new BroadcastChannel("parley").addEventListener("message", () => sessionStorage.clear());
+}
+
+// Safari lays its keyboard over the page instead of resizing it.
+function keyboard() {
+  const view = window.visualViewport;
+  view?.addEventListener("resize", () => {
+    if (view.scale !== 1) return;
+    const covered = Math.max(0, window.innerHeight - view.height);
+    document.documentElement.style.setProperty("--keyboard", `${covered}px`);
+    if (covered) window.scrollTo(0, 0);
+  });
 }

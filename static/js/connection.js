@@ -1,5 +1,5 @@
-/* One socket that comes back by itself, and the words about it. It says when it is usable, what
-   it received and how it is: "open", "lost" (trying again) or, for good, "signed-out", "gone". */
+/* One socket that comes back by itself and asks for what the page misses. It says what came and
+   how it is: "open", "lost" (trying again) or, for good, "signed-out", "gone". */
 
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
@@ -7,7 +7,6 @@ const CONNECT_WITHIN = 10_000;
 const SIGNED_OUT = 4401;
 const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
-const BANNER_AFTER = 800;
 // The server sends only so far ahead of what the page says it has taken in.
 const ACKNOWLEDGE_EVERY = 50;
 const ACKNOWLEDGE_AFTER = 500;
@@ -20,11 +19,15 @@ export class Connection {
   #later = [];
   #taken = 0;
   #told = 0;
+  #asking = false;
+  #again = false;
 
-  constructor(path, { opened, received, changed }) {
+  /** `holds()` gives what a `sync` frame says of the page; `received(frame)` and `changed(state)`
+      are told. */
+  constructor(path, { holds, received, changed }) {
     this.url = new URL(path, location.href);
     this.url.protocol = this.url.protocol.replace("http", "ws");
-    Object.assign(this, { opened, received, changed });
+    Object.assign(this, { holds, received, changed });
     addEventListener("online", () => this.#open());
     addEventListener("offline", () => this.#lose());
     addEventListener("pageshow", (event) => event.persisted && this.restart());
@@ -48,8 +51,16 @@ export class Connection {
     if (!this.send(message)) this.#later.push(message);
   }
 
-  /** The page is in step: send what had to wait. */
-  inStep() {
+  /** Ask for what the page misses; while an answer is under way, once more after it. */
+  sync() {
+    this.#again = this.#asking;
+    if (!this.#asking) this.#asking = this.send({ type: "sync", ...this.holds() });
+  }
+
+  #answered(synced) {
+    this.#asking = false;
+    if (!synced || this.#again) this.sync();
+    if (!synced) return;
     this.#tries = 0;
     for (const message of this.#later.splice(0)) this.deliver(message);
   }
@@ -71,11 +82,14 @@ export class Connection {
       if (socket !== this.#socket) return;
       clearTimeout(this.#timer);
       this.changed("open");
-      this.opened();
+      this.#asking = false;
+      this.sync();
     });
     socket.addEventListener("message", (event) => {
       if (socket !== this.#socket) return;
-      this.received(JSON.parse(event.data));
+      const frame = JSON.parse(event.data);
+      if (frame.type === "synced" || frame.type === "resync") this.#answered(frame.type === "synced");
+      this.received(frame);
       if (++this.#taken - this.#told >= ACKNOWLEDGE_EVERY) this.#acknowledge();
       else if (this.#taken - this.#told === 1) setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_AFTER);
     });
@@ -114,34 +128,4 @@ export class Connection {
     const delay = (code === FLOODED ? LONGEST_DELAY : longest) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#open(), delay);
   }
-}
-
-/** A listener for `changed` that shows in `element` how the line is; short gaps pass unseen. */
-export function banner(element) {
-  let timer = 0;
-  let latest = "";
-  const words = {
-    "signed-out": "You are signed out. What you wrote is kept in this tab. ",
-    gone: "This conversation is no longer open to you.",
-    offline: "You are offline. What you write is kept, and sent when you are back.",
-    lost: "The connection is lost. Trying again…",
-  };
-  const show = () => {
-    const state = latest;
-    element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
-    if (state !== "signed-out") return;
-    const link = document.createElement("a");
-    link.href = element.dataset.signIn;
-    link.textContent = "Sign in again";
-    element.append(link);
-  };
-  return (state) => {
-    latest = state;
-    if (state === "open") {
-      clearTimeout(timer);
-      timer = 0;
-      element.replaceChildren();
-    } else if (element.textContent) show();
-    else timer ||= setTimeout(show, BANNER_AFTER);
-  };
 }

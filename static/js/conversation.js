@@ -2,9 +2,9 @@
    the learner does. The page works without any of this, by plain forms. */
 
 import { Composer, actions } from "./composer.js";
-import { Connection, banner } from "./connection.js";
+import { Connection } from "./connection.js";
 import { Outbox, newId } from "./outbox.js";
-import { Panes, follow } from "./panes.js";
+import { Panes, banner, follow } from "./panes.js";
 import { Turns } from "./turns.js";
 
 const LOOK_AGAIN_AFTER = 5_000;
@@ -23,7 +23,7 @@ const turns = new Turns({
   newest: data.newest,
   log: find("log"),
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
-  unknown: sync,
+  unknown: () => connection.sync(),
 });
 for (const item of document.querySelectorAll('li[data-status="streaming"]')) {
   running[item.dataset.role] = Number(item.dataset.message);
@@ -33,7 +33,7 @@ for (const scroller of document.querySelectorAll("[data-scroller]")) {
 }
 const panes = new Panes(find("stage"), key);
 const connection = new Connection(data.socket, {
-  opened: sync,
+  holds: () => turns.held(),
   received,
   changed: banner(find("connection")),
 });
@@ -54,11 +54,7 @@ for (const form of document.querySelectorAll("form[data-compose]")) {
 }
 refresh();
 // A frame that got lost on the way shows as a reply that never ends.
-setInterval(() => (running.partner || running.coach) && sync(), LOOK_AGAIN_AFTER);
-
-function sync() {
-  connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
-}
+setInterval(() => (running.partner || running.coach) && connection.sync(), LOOK_AGAIN_AFTER);
 
 function received(frame) {
   const handlers = {
@@ -72,11 +68,7 @@ function received(frame) {
     watched({ text }) {
       if (find("watched").textContent !== text) find("watched").textContent = text;
     },
-    resync: sync,
-    synced() {
-      connection.inStep();
-      outbox.resend();
-    },
+    synced: () => outbox.resend(),
   };
   handlers[frame.type]?.(frame);
 }
@@ -94,7 +86,9 @@ function placed(frame) {
   refresh();
 }
 
-function refused({ id, text }) {
+function refused({ id, code, text }) {
+  // It may be stored for all that anybody knows: it is sent again under its own id.
+  if (code === "unavailable" && outbox.waits(id)) return;
   const entry = outbox.withdraw(id);
   for (const button of document.querySelectorAll("[data-retry]")) button.disabled = false;
   const composer = composers[entry?.type ?? "send"];

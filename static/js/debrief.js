@@ -8,20 +8,14 @@ const turns = new Turns({
   newest: data.newest,
   log: null,
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
-  unknown: sync,
+  unknown: () => connection.sync(),
 });
 const connection = document.querySelector("[data-unfinished]")
-  ? new Connection(data.socket, { opened: sync, received, changed() {} })
+  ? new Connection(data.socket, { holds: () => turns.held(), received, changed() {} })
   : null;
-
-function sync() {
-  connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
-}
 
 function received(frame) {
   if (frame.type === "chunk") turns.chunk(frame);
-  if (frame.type === "synced") connection.inStep();
-  if (frame.type === "resync") sync();
   if (frame.type === "watched") document.querySelector("[data-watched]").textContent = frame.text;
   if (frame.type !== "turn") return;
   turns.place(frame);

@@ -2,6 +2,7 @@
    lost lines, and sent again under the same id until it is accepted or refused. */
 
 const ANSWER_WITHIN = 8_000;
+const TRY_AGAIN_AFTER = 2_000;
 
 /** A random UUID, also where the page is not served over HTTPS. */
 export function newId() {
@@ -68,6 +69,16 @@ export class Outbox {
     const item = this.#item(id);
     // The turn itself follows; if it got lost, this one stays and says so.
     if (item && !item.dataset.message) this.#mark(item, "Sent");
+  }
+
+  /** The server cannot take it just now: it waits and is sent again; false if it is unknown. */
+  waits(id) {
+    const entry = this.entries.find((other) => other.id === id);
+    if (!entry) return false;
+    clearTimeout(this.#timers.get(id));
+    this.#mark(this.#item(id), "Not sent yet. Trying again…", true);
+    this.#timers.set(id, setTimeout(() => this.#transmit(entry), TRY_AGAIN_AFTER * (0.5 + Math.random())));
+    return true;
   }
 
   /** The server will not have it: take it off the page and give it back, or null if unknown. */

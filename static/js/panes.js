@@ -1,9 +1,11 @@
-/* The two panes: which one is in sight, what is unread in the other, and where each is scrolled. */
+/* The two panes: which one is in sight, what is unread in the other, where each is scrolled, and
+   the banner above them that says how the line is. */
 
 import { keep, kept } from "./outbox.js";
 
 const NEAR_THE_END = 48;
 const CHOICE = "parley:coach";
+const BANNER_AFTER = 800;
 const wide = matchMedia("(min-width: 64rem)");
 
 /** Follow new text while the reader is at the end; otherwise stay put and offer a way there. */
@@ -55,7 +57,6 @@ export class Panes {
     document.querySelector(".skip-link").addEventListener("click", () => this.show("conversation"));
     wide.addEventListener("change", () => this.count());
     this.#hideCoach(recalled(CHOICE) === "hidden");
-    keyboard();
   }
 
   show(pane) {
@@ -111,13 +112,32 @@ function recalled(key) {
   }
 }
 
-// Safari lays its keyboard over the page instead of resizing it.
-function keyboard() {
-  const view = window.visualViewport;
-  view?.addEventListener("resize", () => {
-    if (view.scale !== 1) return;
-    const covered = Math.max(0, window.innerHeight - view.height);
-    document.documentElement.style.setProperty("--keyboard", `${covered}px`);
-    if (covered) window.scrollTo(0, 0);
-  });
+/** A listener for `changed` that shows in `element` how the line is; short gaps pass unseen. */
+export function banner(element) {
+  let timer = 0;
+  let latest = "";
+  const words = {
+    "signed-out": "You are signed out. What you wrote is kept in this tab. ",
+    gone: "This conversation is no longer open to you.",
+    offline: "You are offline. What you write is kept, and sent when you are back.",
+    lost: "The connection is lost. Trying again…",
+  };
+  const show = () => {
+    const state = latest;
+    element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
+    if (state !== "signed-out") return;
+    const link = document.createElement("a");
+    link.href = element.dataset.signIn;
+    link.textContent = "Sign in again";
+    element.append(link);
+  };
+  return (state) => {
+    latest = state;
+    if (state === "open") {
+      clearTimeout(timer);
+      timer = 0;
+      element.replaceChildren();
+    } else if (element.textContent) show();
+    else timer ||= setTimeout(show, BANNER_AFTER);
+  };
 }

@@ -18,9 +18,10 @@ export class Turns {
   #unheard = []; // finished turns of the coach, until the partner's is told
   #drawing = false;
 
-  /** `missing(id, index)` is called where a chunk is missing, `unknown()` for a turn never seen. */
+  /** `newest`: up to this id the page has seen every turn. `missing(id, index)` is called where
+      a chunk is missing, `unknown()` where a turn is. */
   constructor({ newest, log, missing, unknown }) {
-    Object.assign(this, { newest: newest ?? 0, log, missing, unknown });
+    Object.assign(this, { newest, log, missing, unknown });
     this.renewed();
   }
 
@@ -28,7 +29,6 @@ export class Turns {
   renewed() {
     this.#streams.clear();
     for (const item of document.querySelectorAll("li[data-message]")) {
-      this.newest = Math.max(this.newest, Number(item.dataset.message));
       this.#watch(item);
     }
     localTimes(document);
@@ -38,14 +38,16 @@ export class Turns {
     return document.getElementById(`turn-${id}`);
   }
 
-  /** Ids that the page shows as streaming, with the code points it holds of each. */
-  streaming() {
-    return Object.fromEntries([...this.#streams].map(([id, stream]) => [id, stream.points]));
+  /** What a `sync` says of the page: how far it has seen every turn, and the code points that it
+      holds of each reply it shows as streaming. */
+  held() {
+    const points = [...this.#streams].map(([id, stream]) => [id, stream.points]);
+    return { newest: this.newest, streaming: Object.fromEntries(points) };
   }
 
   /** Insert the turn of a frame, or put it in the place of what the page has of it. */
   place(frame) {
-    this.newest = Math.max(this.newest, frame.message);
+    this.#count(frame);
     const list = document.querySelector(`[data-turns="${frame.pane}"]`);
     const sent = frame.client_id && list?.querySelector(`[data-client="${frame.client_id}"]`);
     const old = this.find(frame.message) ?? sent;
@@ -71,7 +73,7 @@ export class Turns {
   chunk({ message, index, text }) {
     const stream = this.#streams.get(message);
     if (!stream) {
-      if (!this.find(message)) this.unknown();
+      if (message > this.newest) this.unknown();
       return;
     }
     if (index > stream.points) {
@@ -83,6 +85,13 @@ export class Turns {
     stream.points += fresh.length;
     stream.waiting += fresh.join("");
     this.#draw();
+  }
+
+  // The page has seen every turn up to `newest`; one that does not follow on shows a gap.
+  #count({ message, after }) {
+    if (message <= this.newest) return;
+    if (after !== null && after <= this.newest) this.newest = message;
+    else this.unknown();
   }
 
   #watch(item) {

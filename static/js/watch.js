@@ -1,8 +1,8 @@
 /* Somebody from staff watches a conversation: what arrives is shown, and nothing is sent but
    requests for more of it. */
 
-import { Connection, banner } from "./connection.js";
-import { follow } from "./panes.js";
+import { Connection } from "./connection.js";
+import { banner, follow } from "./panes.js";
 import { Turns } from "./turns.js";
 
 const find = (name) => document.querySelector(`[data-${name}]`);
@@ -13,18 +13,14 @@ const turns = new Turns({
   newest: data.newest,
   log: find("log"),
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
-  unknown: sync,
+  unknown: () => connection.sync(),
 });
 for (const scroller of document.querySelectorAll("[data-scroller]")) follow(scroller);
 const connection = new Connection(data.socket, {
-  opened: sync,
+  holds: () => turns.held(),
   received,
   changed: banner(find("connection")),
 });
-
-function sync() {
-  connection.send({ type: "sync", newest: turns.newest, streaming: turns.streaming() });
-}
 
 function received(frame) {
   const handlers = {
@@ -32,8 +28,6 @@ function received(frame) {
     chunk: (chunk) => turns.chunk(chunk),
     state: stateCame,
     watched: ({ text }) => say(find("watched"), text && `The learner reads: ${text}`),
-    resync: sync,
-    synced: () => connection.inStep(),
   };
   handlers[frame.type]?.(frame);
 }
@@ -41,6 +35,7 @@ function received(frame) {
 function placed(frame) {
   turns.place(frame);
   const item = turns.find(frame.message);
+  if (!item) return;
   // The frame is the learner's own.
   if (frame.role === "user") item.querySelector(".turn-speaker").textContent = "Learner";
   const state = item.querySelector("p.turn-state:not([data-notice])");

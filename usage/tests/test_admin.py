@@ -1,6 +1,7 @@
 import csv
 from decimal import Decimal
 from io import StringIO
+from unittest import mock
 
 from django.utils import timezone
 
@@ -28,8 +29,8 @@ class UsageTests(DeskTestCase):
         super().setUp()
         self.list = admin_url(MODEL, "changelist")
 
-    def exported(self, *logs):
-        response = self.act(MODEL, "export", *logs)
+    def exported(self, **filters):
+        response = self.client.get(admin_url(MODEL, "export"), filters)
         assert response["Content-Type"] == "text/csv; charset=utf-8"
         return list(csv.DictReader(StringIO(response.getvalue().decode())))
 
@@ -74,34 +75,62 @@ class UsageTests(DeskTestCase):
             assert found == count
 
     def test_it_filters_by_day(self):
-        make_log(timestamp=timezone.now() - timezone.timedelta(days=40))
         today = timezone.now()
+        for days in (0, 1, 40):
+            make_log(timestamp=today - timezone.timedelta(days=days))
 
-        found = self.client.get(
-            self.list, {"timestamp__year": today.year, "timestamp__month": today.month}
-        )
+        for day, count in (
+            ("", 3),
+            ("today", 1),
+            ("yesterday", 1),
+            ("7", 2),
+            ("90", 3),
+            (str((today - timezone.timedelta(days=40)).date()), 1),
+            ("rubbish", 3),
+        ):
+            found = self.client.get(self.list, {"day": day})
+            assert found.context["cl"].result_count == count, day
 
-        assert found.context["cl"].result_count == 0
-
-    def test_it_exports_what_is_selected(self):
-        wanted = make_log(user_id="person1", stop_reason="end_turn")
+    def test_it_filters_by_model_also_by_one_that_is_new_today(self):
+        make_log(model="llama")
         make_log()
 
-        (row,) = self.exported(wanted)
+        found = self.client.get(self.list, {"model": "llama"})
+        assert found.context["cl"].result_count == 1
+        assert "?model=claude-sonnet-5-5" in found.content.decode()
+
+    def test_it_counts_no_further_than_it_shows(self):
+        for _ in range(4):
+            make_log()
+        with mock.patch("config.large.MOST", 3):
+            response = self.client.get(self.list)
+
+        assert (response.context["cl"].result_count, "usage_total" in response.context) == (
+            3,
+            False,
+        )
+        assert "More than 3 usage logs" in " ".join(response.content.decode().split())
+        assert len(self.exported()) == 4
+
+    def test_it_exports_what_the_filters_leave(self):
+        make_log(user_id="person1", stop_reason="end_turn")
+        make_log(stream_type="coach")
+
+        (row,) = self.exported(stream_type__exact="partner")
 
         assert set(row) == set(HEAD)
         assert (row["user_id"], row["input_tokens"]) == ("person1", "1000")
         assert row["cost_usd"] == "0.003000"
 
     def test_the_export_says_whom_it_was_for_to_those_who_may_know(self):
-        log = make_log(user_id="person1", invitation_id="invitation1")
+        make_log(user_id="person1", invitation_id="invitation1")
         self.sign_in(self.sten, "usage.view_usagelog")
 
-        (row,) = self.exported(log)
+        (row,) = self.exported()
         assert (row["user_id"], row["invitation_id"]) == ("", "")
 
         self.sign_in(self.sten, "invitations.view_invitation")
-        (row,) = self.exported(log)
+        (row,) = self.exported()
         assert (row["user_id"], row["invitation_id"]) == ("", "invitation1")
 
     def test_a_call_without_a_price_says_so(self):
@@ -109,10 +138,21 @@ class UsageTests(DeskTestCase):
 
         assert "no price" in self.page(self.list)
 
-    def test_exported_cells_are_no_formulas(self):
-        log = make_log(model="=HYPERLINK(1)", stop_reason="+1", user_id="@x", invitation_id="-1")
+    def test_an_export_with_a_filter_that_is_none_goes_back_to_the_list(self):
+        response = self.client.get(admin_url(MODEL, "export"), {"no_such": "1"})
 
-        (row,) = self.exported(log)
+        assert response["Location"] == self.list
+
+    def test_the_export_is_for_those_who_may_and_changes_nothing(self):
+        url = admin_url(MODEL, "export")
+        assert self.client.post(url).status_code == 405
+        self.sign_in(self.sten)
+        assert self.client.get(url).status_code == 403
+
+    def test_exported_cells_are_no_formulas(self):
+        make_log(model="=HYPERLINK(1)", stop_reason="+1", user_id="@x", invitation_id="-1")
+
+        (row,) = self.exported()
 
         for name in ("model", "stop_reason", "user_id", "invitation_id"):
             assert row[name].startswith("'"), name
@@ -142,6 +182,14 @@ class HoldTests(DeskTestCase):
 
         for words in ("Lena", "Invitation for Gwen", ">Held</span>"):
             assert words in html
+
+    def test_it_finds_holds_by_the_whole_address_of_whom_they_are_for(self):
+        self.hold(user=self.lena)
+        self.hold(invitation=make_invitation(self.ada, recipient_email="Gwen@Example.org"))
+        url = admin_url("usage.hold", "changelist")
+
+        for words, count in (("LENA@example.org", 1), ("gwen@example.org", 1), ("lena@", 0)):
+            assert self.client.get(url, {"q": words}).context["cl"].result_count == count, words
 
     def test_it_takes_as_many_queries_for_many(self):
         url = admin_url("usage.hold", "changelist")

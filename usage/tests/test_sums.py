@@ -40,7 +40,7 @@ def counted(*keys):
 def summed(*keys):
     first = sums.first_day() or today()
     found = Counter()
-    for row in sums.usage(first, today(), *keys):
+    for row in sums.Period(first, today()).usage(*keys):
         key = (row["model"], row["day"], *(row[k] for k in keys))
         for name in (*COUNTS, "calls"):
             found[key, name] += row[name]
@@ -129,7 +129,7 @@ def test_any_change_of_the_log_is_in_the_sums():
                 by_user[log.user_id] += log.input_tokens + log.output_tokens
             first = sums.first_day()
             if first:
-                assert Counter(sums.tokens_by(first, today(), "user_id")) == by_user
+                assert sums.Period(first, today()).tokens_by("user_id") == by_user
 
     run_state_machine_as_test(
         Sums,
@@ -172,7 +172,7 @@ def test_a_call_long_ago_is_no_trouble():
 @pytest.mark.django_db
 def test_there_is_nothing_to_close_before_the_first_call():
     assert sums.close_days() == 0
-    assert sums.usage(today(), today()) == []
+    assert sums.Period(today(), today()).usage() == []
 
 
 @pytest.mark.django_db

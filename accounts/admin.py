@@ -48,7 +48,7 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
 @admin.register(User)
 class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_form = NewUserForm
-    carried = ("usage.Hold", "usage.PersonalAllowance", "mfa.Authenticator")
+    carried = ("usage.Hold", "usage.PersonalAllowance", "mfa.Authenticator", "accounts.Device")
     told: tuple[str, ...] = ("role", "is_active", "is_staff")
     # Apps that keep something about people add theirs.
     inlines: ClassVar[list[type[InlineModelAdmin]]] = []  # type: ignore[type-arg]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.ids import new_id
 
@@ -67,6 +68,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     last_login_at = models.DateTimeField(null=True, blank=True, editable=False)
     # `accounts.leaving` sets it; from then on whoever looks carries the erasure out.
     erase_at = models.DateTimeField("erased on", null=True, blank=True, editable=False)
+    # Sessions of an earlier era are over, whatever they say.
+    session_era = models.PositiveIntegerField(default=0, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -122,6 +125,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Whether somebody showed, by a code or through Google, that the mailbox is theirs."""
         return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
 
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """As Django's, of the password; ending all sessions changes it as well."""
+        if not self.session_era:
+            return super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        value = f"{self.password} {self.session_era}"
+        return salted_hmac("accounts.session", value, secret=secret, algorithm="sha256").hexdigest()
+
+    def end_sessions(self) -> None:
+        """Sign the person out wherever they are signed in."""
+        type(self).objects.filter(pk=self.pk).update(session_era=models.F("session_era") + 1)
+        self.refresh_from_db(fields=["session_era"])
+
     def signed_in(self) -> None:
         """Record a sign-in and what it makes of the account, where its address is proven.
 
@@ -144,6 +159,24 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name.split(" ")[0] if self.name else self.email
+
+
+class Device(models.Model):
+    """A browser that somebody is signed in with, as they would know it again."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="devices")
+    session_key = models.CharField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    # Never the whole address.
+    network = models.CharField(max_length=40, blank=True)
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-last_seen_at"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def record_sign_in(sender: object, user: User, **extra: Any) -> None:

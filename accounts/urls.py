@@ -6,4 +6,6 @@ app_name = "accounts"
 
 urlpatterns = [
     path("", views.account, name="account"),
+    path("devices/<str:pk>/sign-out/", views.end_device, name="end_device"),
+    path("sign-out-everywhere/", views.end_everywhere, name="end_everywhere"),
 ]

@@ -31,6 +31,13 @@ def network(address: str) -> str:
     return str(ipaddress.ip_network(f"{address}/64", strict=False))
 
 
+def roughly(address: str) -> str:
+    """Enough of an address to know one's own by, and not enough to find somebody with."""
+    if ":" in address:
+        return f"{':'.join(ipaddress.ip_address(address).exploded.split(':')[:3])}:…"
+    return f"{'.'.join(address.split('.')[:2])}.…" if address != UNKNOWN else ""
+
+
 def of_request(request: HttpRequest) -> str:
     """The address that a request comes from."""
     meta = request.META

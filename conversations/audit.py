@@ -1,7 +1,8 @@
 """Whether those who listen still may: a socket reads its session only once, when it connects.
 
-Every process looks again every second, at all its sockets with three queries: signing out, a new
-password, a deactivated person, a revoked or expired invitation close what they opened.
+Every process looks again every second, at all its sockets with three queries: signing out, here or
+everywhere, a new password or role, a deactivated person, a revoked or expired invitation close what
+they opened.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ RESTARTING: Final = 1012
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What let a socket in: a session, perhaps a person, and the conversation.
+    """What let a socket in: a session, perhaps a person in a role, and the conversation.
 
     Who watches is let in by the record of it (`viewing`) in place of a right to take part.
     """
@@ -49,6 +50,7 @@ class Pass:
     session_key: str | None
     user_id: str | None
     viewing: str | None = None
+    role: str | None = None
 
 
 def expired(passes: Collection[Pass]) -> dict[Pass, int]:
@@ -67,7 +69,7 @@ def expired(passes: Collection[Pass]) -> dict[Pass, int]:
         session = sessions.get(one.session_key or "", {})
         user = users.get(one.user_id or "")
         conversation = conversations.get(one.conversation)
-        if not _is_signed_in(session, one.user_id, user):
+        if not _is_signed_in(session, one.user_id, user) or _has_new_role(one, user):
             codes[one] = SIGNED_OUT
         elif conversation is None or not _may_stay(one, session, user, conversation):
             codes[one] = GONE
@@ -102,6 +104,11 @@ def _is_signed_in(session: dict[str, Any], user_id: str | None, user: User | Non
         and user.is_active
         and constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
     )
+
+
+def _has_new_role(one: Pass, user: User | None) -> bool:
+    """A page whose visitor is still signed in comes back by itself, as what they are now."""
+    return user is not None and one.role not in (None, user.role)
 
 
 class Auditor:

@@ -65,7 +65,8 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         held = held_invitations(visitor.session)
         if not ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk).exists():
             return None
-        return Pass(pk, visitor.session.session_key, visitor.account)
+        role = getattr(visitor.user, "role", None)  # guests have none
+        return Pass(pk, visitor.session.session_key, visitor.account, role=role)
 
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:

@@ -48,6 +48,23 @@ def user(email: str, password: str, **fields: Any) -> str:
     return found.pk
 
 
+def change_user(email: str, **fields: Any) -> None:
+    """Change somebody's account as staff would in the admin."""
+    assert User.objects.filter(email=email).update(**fields) == 1
+
+
+def end_sessions(email: str) -> int:
+    """Let somebody's sessions run out."""
+    pk = User.objects.get(email=email).pk
+    over = [s.pk for s in Session.objects.all() if s.get_decoded().get("_auth_user_id") == pk]
+    return Session.objects.filter(pk__in=over).delete()[0]
+
+
+def revoke(pk: str) -> None:
+    """Take an invitation back."""
+    Invitation.objects.get(pk=pk).revoke()
+
+
 def messages(conversation: int) -> list[dict[str, Any]]:
     """What the database holds of a conversation, oldest first."""
     names = ["id", "role", "kind", "status", "failure", "content", "client_id", "restarts"]
@@ -79,6 +96,7 @@ if __name__ == "__main__":
     django.setup()
 
     from allauth.account.models import EmailAddress
+    from django.contrib.sessions.models import Session
     from django.core.serializers.json import DjangoJSONEncoder
 
     from accounts.models import User
@@ -87,10 +105,8 @@ if __name__ == "__main__":
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
-    tasks = {
-        task.__name__: task
-        for task in (invite, scenario, user, messages, usage, invitation, new_link)
-    }
+    known = (invite, scenario, user, messages, usage, invitation, new_link, change_user)
+    tasks = {task.__name__: task for task in (*known, end_sessions, revoke)}
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

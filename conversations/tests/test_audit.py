@@ -1,6 +1,7 @@
 """Sockets close when what let them in is gone."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 
@@ -8,9 +9,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Role
 from config.asgi import application
 from conversations.audit import GONE, SIGNED_OUT, Pass, expired
 from conversations.models import ConversationSession
@@ -46,6 +49,25 @@ def test_signing_out_ends_it(own_pass, member):
 def test_a_new_password_ends_it(own_pass, owner):
     owner.set_password("something new and long")
     owner.save()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+def test_signing_out_everywhere_ends_it(own_pass, owner):
+    owner.end_sessions()
+    assert expired([own_pass]) == {own_pass: SIGNED_OUT}
+
+
+def test_another_role_ends_it_and_lets_the_page_come_back_as_what_it_is_now(own_pass, owner):
+    as_user = replace(own_pass, role=Role.USER)
+    assert expired([as_user]) == {}
+    owner.role = Role.GUEST
+    owner.save()
+    assert expired([as_user]) == {as_user: SIGNED_OUT}
+    assert expired([replace(own_pass, role=Role.GUEST)]) == {}
+
+
+def test_a_session_whose_time_is_over_ends_it(own_pass):
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
     assert expired([own_pass]) == {own_pass: SIGNED_OUT}
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from config import addresses
 from config.limits import Limit
+from conversations.frames import conversation_budget
 from conversations.models import ConversationSession
 from conversations.readers import who_may_read
 from conversations.views import let_partner_open
@@ -79,6 +80,20 @@ async def opened(request: HttpRequest) -> HttpResponse:
     return await go(request, await sync_to_async(claims.at_the_door)(request.session))
 
 
+@door
+async def more(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same from within a conversation that lacks time or budget, whose page holds no link."""
+    return await go(request, await sync_to_async(invitation_behind)(request, pk))
+
+
+def invitation_behind(request: HttpRequest, pk: int) -> Invitation | None:
+    """The invitation of a conversation that the visitor may see; None if there is none."""
+    held = claims.held_invitations(request.session)
+    mine = ConversationSession.objects.visible_to(request.user, held)
+    conversation = mine.select_related("invitation__scenario").filter(pk=pk).first()
+    return conversation.invitation if conversation else None
+
+
 async def go(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
     """Answer a request about `invitation`: with a page, or by going on to its conversation."""
     outcome = await sync_to_async(answer)(request, invitation)
@@ -121,8 +136,8 @@ def show(
         return unavailable(request, "linked", status, owner=owner, **context)
     if not invitation.is_open:
         return unavailable(request, "expired", max(status, 410), **context)
-    last = invitation.sessions.order_by("status", "-started_at").first()  # active before ended
-    if invitation.status == Status.USED_UP:
+    last = newest(invitation)
+    if lacks_budget(invitation, last):
         return unavailable(request, "used_up", status, conversation=last, **context)
     context |= {
         "scenario": offered(invitation),
@@ -131,6 +146,18 @@ def show(
         "is_somebody_else": claims.is_somebody_else(user, invitation),
     }
     return render(request, "invitations/invite.html", context, status=status)
+
+
+def newest(invitation: Invitation) -> ConversationSession | None:
+    """The conversation to go on with, or else to read."""
+    return invitation.sessions.order_by("status", "-started_at").first()  # active before ended
+
+
+def lacks_budget(invitation: Invitation, last: ConversationSession | None) -> bool:
+    """Whether nothing more can be said: all is spent, or less is left than one more exchange."""
+    if invitation.status == Status.USED_UP:
+        return True
+    return last is not None and last.is_active and conversation_budget(last).exhausted
 
 
 def unavailable(request: HttpRequest, reason: str, status: int, **context: object) -> HttpResponse:
@@ -146,6 +173,8 @@ def ask(request: HttpRequest, invitation: Invitation, wish: Wish) -> HttpRespons
     """
     if invitation.linked_user_id and invitation.linked_user != claims.account_of(request):
         return show(request, invitation, status=409)
+    if wish == Wish.BUDGET and not lacks_budget(invitation, newest(invitation)):
+        return see_other(request.path)
     invitation.open_page()
     try:
         asking.ask(invitation, wish)

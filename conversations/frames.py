@@ -58,7 +58,7 @@ def state(
     """
     budget_html = None
     if with_budget:
-        context = {"budget": conversation_budget(conversation)}
+        context = {"budget": conversation_budget(conversation), "conversation": conversation}
         budget_html = render_to_string("conversations/_budget.html", context)
     return {
         "type": "state",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from conversations import views
+from conversations import entrance, views
 
 app_name = "conversations"
 
@@ -8,5 +8,6 @@ urlpatterns = [
     path("", views.conversation_list, name="list"),
     path("<int:pk>/", views.show, name="show"),
     path("<int:pk>/debrief/", views.debrief, name="debrief"),
+    path("<int:pk>/more/", entrance.more, name="more"),
     path("<int:pk>/transcript.txt", views.transcript, name="transcript"),
 ]

@@ -87,11 +87,6 @@ class Wish(models.TextChoices):
         """Where the invitation keeps when it was asked for."""
         return f"{self.value}_asked_at"
 
-    @property
-    def status(self) -> Status:
-        """The state in which it makes sense."""
-        return Status.EXPIRED if self == Wish.TIME else Status.USED_UP
-
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> Self:
@@ -314,10 +309,13 @@ class Invitation(models.Model):
         """Note that the holder asks for `wish`. Returns whether this call did.
 
         One conditional UPDATE: of two presses at once, one is told to write the mail. False as
-        well where it is asked for already, or where there is no need for it.
+        well where it is asked for already, or where it would not help: more time before the
+        expiry, more budget after it.
         """
-        missing = type(self).objects.in_status(wish.status).filter(**{wish.field: None})
-        done = missing.filter(pk=self.pk).update(**{wish.field: timezone.now()})
+        rows = type(self).objects
+        helped = rows.in_status(Status.EXPIRED) if wish == Wish.TIME else rows.open()
+        missing = helped.filter(pk=self.pk, **{wish.field: None})
+        done = missing.update(**{wish.field: timezone.now()})
         self.refresh_from_db(fields=[wish.field])
         return bool(done)
 

@@ -73,6 +73,12 @@ def _limit(purse: Purse) -> tuple[int | None, str]:
         if invitation is None:
             return 0, "This invitation is gone. Ask for a new one."
         who = invitation.created_by.name or "whoever invited you"
+        if not invitation.is_open:
+            return (
+                invitation.limit,
+                f"This invitation's time is over. You can end the conversation and read it; "
+                f"to go on, ask {who}.",
+            )
         return (
             invitation.limit,
             f"This invitation's budget is used up. You can end the conversation and read your "

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.tests.people import PASSWORD, person
+from conversations.models import ConversationSession
 from invitations.models import Invitation
 from invitations.tests.racing import all_at_once
 
@@ -168,3 +169,72 @@ def test_names_in_the_mail_add_no_header(client, url, wish, mailoutbox):
     client.post(url, {"action": wish})
     assert mailoutbox[0].recipients() == ["Sam Staff <staff@example.org>"]
     assert mailoutbox[0].message()["Bcc"] is None
+
+
+# --- From within a conversation that lacks something ---------------------------------------
+
+
+@pytest.fixture
+def spent(client, url) -> str:
+    """The address of a conversation whose budget has too little left for another exchange."""
+    client.post(url)
+    Invitation.objects.update(usage={"input_tokens": 24_000})
+    return f"/conversations/{ConversationSession.objects.get().pk}/"
+
+
+def test_a_conversation_without_budget_leads_to_the_button(client, spent, url, mailoutbox):
+    assert f'href="{spent}more/"' in text(client.get(spent))
+    page = text(client.get(f"{spent}more/"))
+    assert "not enough for another exchange" in page
+    assert "Read your conversation" in page
+    response = client.post(f"{spent}more/", {"action": "budget"})
+    assert response["Location"] == f"{spent}more/"
+    assert "You asked Sam Staff for more budget" in text(client.get(f"{spent}more/"))
+    assert "You asked Sam Staff for more budget" in text(client.get(url))
+    assert len(mailoutbox) == 1
+    assert client.post(f"{spent}more/")["Location"] == spent
+
+
+def test_no_link_stands_on_that_page(client, spent, invitation):
+    page = client.get(f"{spent}more/")
+    assert invitation.token not in page.content.decode()
+    assert page["Referrer-Policy"] == "no-referrer"
+
+
+def test_with_budget_there_is_nothing_to_ask_for(client, spent, mailoutbox):
+    Invitation.objects.update(usage={})
+    assert "/more/" not in text(client.get(spent))
+    assert "Continue the conversation" in text(client.get(f"{spent}more/"))
+    client.post(f"{spent}more/", {"action": "budget"})
+    assert mailoutbox == []
+
+
+def test_strangers_find_no_such_page(spent, mailoutbox):
+    eve = Client()
+    eve.force_login(person("eve@example.com"))
+    for browser in (Client(), eve):
+        for response in (
+            browser.get(f"{spent}more/"),
+            browser.post(f"{spent}more/", {"action": "budget"}),
+            browser.get("/conversations/4711/more/"),
+        ):
+            assert response.status_code == 404
+    assert mailoutbox == []
+
+
+def test_an_account_asks_for_more_time_from_its_conversation(client, url, mailoutbox):
+    dana = person("dana@example.com", name="Dana")
+    client.force_login(dana)
+    client.post(url, {"action": "account"})
+    Invitation.objects.update(**STATES["time"])
+    address = f"/conversations/{ConversationSession.objects.get().pk}/"
+    assert "time is over" in text(client.get(address))
+    client.post(f"{address}more/", {"action": "time"})
+    assert mailoutbox[0].subject.startswith("Dana asks for more time")
+
+
+def test_on_an_allowance_nobody_is_asked(client, scenario):
+    dana = person("dana@example.com")
+    client.force_login(dana)
+    own = ConversationSession.begin(scenario, user=dana, invitation=None)
+    assert client.get(f"/conversations/{own.pk}/more/").status_code == 404

@@ -96,7 +96,8 @@ def test_a_wish_is_told_once_until_staff_answer(wish, fields):
     found.extend(WEEK)
     found.add_tokens(1_000)
     assert getattr(found, wish.field) is None
-    assert not found.ask(wish), "there is no need for it any more"
+    Invitation.objects.update(**fields)
+    assert found.ask(wish)
 
 
 def test_one_answer_leaves_the_other_wish_open():
@@ -107,9 +108,17 @@ def test_one_answer_leaves_the_other_wish_open():
     assert found.budget_asked_at is not None
 
 
-@pytest.mark.parametrize("fields", [{}, {"claimed_at": ago(days=1)}, {"revoked_at": ago(days=1)}])
-@pytest.mark.parametrize("wish", Wish)
-def test_nobody_asks_without_need(wish, fields):
+@pytest.mark.parametrize(
+    ("wish", "fields"),
+    [
+        (Wish.TIME, {}),
+        (Wish.TIME, {"usage": SPENT}),
+        (Wish.TIME, {"expires_at": ago(days=1), "revoked_at": ago(days=1)}),
+        (Wish.BUDGET, {"usage": SPENT, "expires_at": ago(days=1)}),
+        (Wish.BUDGET, {"usage": SPENT, "revoked_at": ago(days=1)}),
+    ],
+)
+def test_nobody_asks_for_what_would_not_help(wish, fields):
     found = invitation(**fields)
     assert not found.ask(wish)
     assert getattr(found, wish.field) is None

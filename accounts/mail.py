@@ -32,6 +32,13 @@ class FolderBackend(EmailBackend):
             print(as_text(message, path), file=sys.stdout, flush=True)
         return len(email_messages)
 
+    def open(self) -> bool:
+        """Nothing to open: Django's would begin a file for all messages of a connection."""
+        return False
+
+    def close(self) -> None:
+        pass
+
     def write_message(self, message: Any) -> None:
         raise NotImplementedError("Messages go to files of their own.")
 

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 
-_LINK = re.compile(r"(/invite/)[^/\s\"'?]+")
+_LINK = re.compile(r"(/(?:invite|join)/)[^/\s\"'?]+")
 
 
 def hide_links(text: str) -> str:

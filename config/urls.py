@@ -10,6 +10,7 @@ from conversations import views as pages
 urlpatterns = [
     path("", pages.home, name="home"),
     path("invite/", include("invitations.urls")),
+    path("join/", include("invitations.join_urls")),
     path("scenarios/mine/", include("scenarios.urls")),
     path("scenarios/", include("conversations.scenario_urls")),
     path("conversations/", include("conversations.urls")),

@@ -23,6 +23,7 @@ from conversations.readers import who_may_read
 from conversations.views import let_partner_open
 from invitations import asking, claims
 from invitations.csrf import refuse_forgery
+from invitations.groups import GroupLink
 from invitations.models import Invitation, Status, Wish
 from scenarios.models import Scenario
 
@@ -96,7 +97,11 @@ def invitation_behind(request: HttpRequest, pk: int) -> Invitation | None:
 
 async def go(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
     """Answer a request about `invitation`: with a page, or by going on to its conversation."""
-    outcome = await sync_to_async(answer)(request, invitation)
+    return await arrive(await sync_to_async(answer)(request, invitation))
+
+
+async def arrive(outcome: Outcome) -> HttpResponse:
+    """Send the visitor on to their conversation, if they got as far as that."""
     if isinstance(outcome, ConversationSession):
         await let_partner_open(outcome)
         return see_other(outcome.get_absolute_url())
@@ -221,7 +226,7 @@ def enter(request: HttpRequest, invitation: Invitation) -> Outcome:
     return conversation
 
 
-def offered(invitation: Invitation) -> Scenario | None:
+def offered(invitation: Invitation | GroupLink) -> Scenario | None:
     """The scenario that a conversation on `invitation` starts with; None lets the learner choose.
 
     One that staff have withdrawn since is offered to nobody new, and a private one to nobody.

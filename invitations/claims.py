@@ -61,11 +61,16 @@ def is_meant(request: HttpRequest, invitation: Invitation) -> bool:
     Not where they signed in or out since the page came, nor where they are somebody else than
     it was sent to and have not chosen.
     """
-    user = account_of(request)
-    if request.POST.get("visitor", user.pk if user else "") != (user.pk if user else ""):
-        return False
     chosen = request.POST.get("action") in ("account", "guest")
-    return chosen or not is_somebody_else(user, invitation)
+    stranger = is_somebody_else(account_of(request), invitation)
+    return is_as_shown(request) and (chosen or not stranger)
+
+
+def is_as_shown(request: HttpRequest) -> bool:
+    """Whether the visitor is still signed in, or not, as when the page came."""
+    user = account_of(request)
+    now = user.pk if user else ""
+    return request.POST.get("visitor", now) == now
 
 
 def wait_at_the_door(session: Session, invitation: Invitation) -> None:

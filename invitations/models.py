@@ -1,12 +1,11 @@
 """Invitations: a link, a scenario and a budget of tokens behind it."""
 
-import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.signing import BadSignature, Signer
+from django.core.signing import Signer
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
@@ -14,8 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import new_id
+from invitations.bulk import Batch as Batch
+from invitations.bulk import Delivery as Delivery
+from invitations.groups import GroupLink
 from invitations.mailing import message
 from invitations.quota import JSONWholeNumber, in_words, tokens, validate_quota, validate_usage
+from invitations.tokens import default_expiry, new_token, unsigned
 from scenarios.models import Scenario
 
 if TYPE_CHECKING:
@@ -24,15 +27,6 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 signer = Signer(salt="invitation")
-
-
-def new_token() -> str:
-    """Return 256 random bits; only its signed form opens anything."""
-    return secrets.token_urlsafe(32)
-
-
-def default_expiry() -> datetime:
-    return timezone.now() + timedelta(days=14)
 
 
 class QuotaPreset(models.Model):
@@ -142,11 +136,8 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
     def for_link(self, link: str) -> "Invitation | None":
         """The invitation that a signed link names, whatever its state; None if there is none."""
-        try:
-            token = signer.unsign(link)
-        except BadSignature:
-            token = ""  # asked for all the same, so that a forged link takes as long as a true one
-        return self.select_related("scenario", "created_by").filter(token=token).first()
+        found = self.select_related("scenario", "created_by")
+        return found.filter(token=unsigned(link, signer)).first()
 
 
 class Invitation(models.Model):
@@ -194,6 +185,17 @@ class Invitation(models.Model):
         related_name="invitations_claimed",
         help_text="The account that carries on with it.",
     )
+    group = models.ForeignKey(
+        GroupLink,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="invitations",
+        help_text="The group link that it is a place of.",
+    )
+    # Of the page on which the place was taken: its button, pressed twice, takes one.
+    place_key = models.UUIDField(null=True, blank=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.RESTRICT, related_name="invitations_created"
     )
@@ -213,6 +215,7 @@ class Invitation(models.Model):
                 name="invitation_whole_tokens",
                 violation_error_message="A quota needs a whole, positive number of tokens.",
             ),
+            models.UniqueConstraint(fields=["group", "place_key"], name="invitation_one_place"),
             *(
                 models.CheckConstraint(
                     condition=Q(**{f"usage__{key}__isnull": True})  # type: ignore[arg-type]

@@ -1,0 +1,114 @@
+"""How one of a group comes in: from its link to a personal invitation, and on from there."""
+
+from typing import Final
+from uuid import UUID, uuid4
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import logout
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from conversations import entrance
+from conversations.entrance import Outcome, arrive, door, see_other
+from invitations import claims
+from invitations.groups import GroupLink
+from invitations.mailing import one_line
+from invitations.models import Invitation
+
+AT_THE_DOOR: Final = "group_at_the_door"
+MOST_NAME: Final = 200
+
+
+@door
+async def join(request: HttpRequest, link: str) -> HttpResponse:
+    """Show what the group's `link` invites to; POST takes a place."""
+    group = await sync_to_async(GroupLink.objects.for_link)(link)
+    return await arrive(await sync_to_async(answer)(request, group))
+
+
+@door
+async def opened(request: HttpRequest) -> HttpResponse:
+    """The same for a visitor who comes back from signing in, without the link in the address."""
+    group = await sync_to_async(at_the_door)(request)
+    return await arrive(await sync_to_async(answer)(request, group))
+
+
+def answer(request: HttpRequest, group: GroupLink | None) -> Outcome:
+    """The page about `group`; for who has a place, what their own invitation answers."""
+    if group and (place := place_of(request, group)):
+        return entrance.answer(request, place)
+    if group is None or group.revoked_at:
+        return entrance.unavailable(request, "unknown", 404)
+    if request.method != "POST" or not group.is_open or group.left < 1:
+        return show(request, group)
+    if request.POST.get("action") == "sign-in":
+        return sign_in_first(request, group)
+    if not claims.is_as_shown(request):
+        return show(request, group, status=409)
+    if request.POST.get("action") == "guest":
+        logout(request)
+    return take(request, group)
+
+
+def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpResponse:
+    """What the group's link offers, or that it offers no more."""
+    if not group.is_open or group.left < 1:
+        context = {"group": group, "reason": group.status.value}
+        return render(request, "invitations/join_closed.html", context, status=410)
+    context = {
+        "group": group,
+        "invitation": group,  # what the facts about one are told of
+        "scenario": entrance.offered(group),
+        "key": uuid4(),
+        "name": request.POST.get("name", ""),
+    }
+    return render(request, "invitations/join.html", context, status=status)
+
+
+@transaction.atomic
+def take(request: HttpRequest, group: GroupLink) -> Outcome:
+    """Take a place for the visitor, and go in by the invitation that it makes."""
+    key = _key(request)
+    if key is None:
+        return show(request, group, status=400)
+    place = group.take_place(
+        key,
+        user=claims.account_of(request),
+        held=claims.held_invitations(request.session),
+        name=one_line(request.POST.get("name", ""))[:MOST_NAME],
+    )
+    if place is None:
+        return show(request, group)
+    return entrance.enter(request, place)
+
+
+def place_of(request: HttpRequest, group: GroupLink) -> Invitation | None:
+    """The visitor's own invitation of this group: their account's, or this browser's."""
+    return group.place_of(claims.account_of(request), claims.held_invitations(request.session))
+
+
+def sign_in_first(request: HttpRequest, group: GroupLink) -> HttpResponse:
+    """Send the visitor to sign in, and have them come back to this group."""
+    if request.user.is_authenticated:
+        logout(request)
+    request.session[AT_THE_DOOR] = group.pk
+    query = urlencode({"next": reverse("join:opened")})
+    return see_other(f"{reverse('account_login')}?{query}")
+
+
+def at_the_door(request: HttpRequest) -> GroupLink | None:
+    """The group whose page the visitor had opened before they went to sign in."""
+    pk = request.session.get(AT_THE_DOOR)
+    if not pk:
+        return None
+    return GroupLink.objects.select_related("scenario", "created_by").filter(pk=pk).first()
+
+
+def _key(request: HttpRequest) -> UUID | None:
+    try:
+        return UUID(request.POST.get("key", ""))
+    except ValueError:
+        return None

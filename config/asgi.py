@@ -13,6 +13,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from config.startup import take_up  # noqa: E402
 from conversations.housekeeping import Housekeeper  # noqa: E402
 from conversations.replies import runner  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
@@ -27,7 +28,7 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            await runner().recover()
+            await take_up()
             housekeeper.start()
             await send({"type": "lifespan.startup.complete"})
         else:

@@ -16,6 +16,7 @@ from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from config.startup import take_up
 from conversations.housekeeping import Housekeeper
 from conversations.replies import runner
 
@@ -35,7 +36,7 @@ class GracefulServer(Server):
         super().run()
 
     def _recover(self) -> None:
-        self.recovery = asyncio.ensure_future(runner().recover())
+        self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()
 
     def kill_all_applications(self) -> Any:

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 
 from conversations import entrance
 from conversations.entrance import Outcome, arrive, door, see_other
+from conversations.readers import who_may_read
 from invitations import claims
 from invitations.groups import GroupLink
 from invitations.mailing import one_line
@@ -62,6 +63,7 @@ def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpRespo
         "group": group,
         "invitation": group,  # what the facts about one are told of
         "scenario": entrance.offered(group),
+        "who_reads": who_may_read(group.created_by),
         "key": uuid4(),
         "name": request.POST.get("name", ""),
     }

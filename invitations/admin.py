@@ -7,6 +7,7 @@ from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 
 from config.admin import READS_TRANSCRIPTS, DeskAdmin, number
+from invitations.admin_bulk import BatchAdmin, DeliveryAdmin
 from invitations.admin_columns import AskedFilter, InvitationColumns, StatusFilter
 from invitations.admin_forms import (
     ChangeInvitationForm,
@@ -14,7 +15,10 @@ from invitations.admin_forms import (
     PlainAutocomplete,
     PresetForm,
 )
+from invitations.admin_groups import GroupLinkAdmin
 from invitations.admin_pages import InvitationPages
+from invitations.bulk import Batch, Delivery
+from invitations.groups import GroupLink
 from invitations.models import Invitation, QuotaPreset
 from scenarios.models import Scenario
 
@@ -45,7 +49,7 @@ class InvitationAdmin(InvitationColumns, InvitationPages):
         "=id",
     ]
     search_help_text = "Recipient, scenario, inviter or account; or the whole id of an invitation."
-    list_select_related = ["scenario", "created_by"]
+    list_select_related = ["scenario", "created_by", "group"]
     date_hierarchy = "created_at"
     autocomplete_fields = ["scenario"]
     carried = ("usage.Hold",)
@@ -201,3 +205,8 @@ class QuotaPresetAdmin(DeskAdmin):
         if obj.is_default:
             QuotaPreset.objects.exclude(pk=obj.pk).filter(is_default=True).update(is_default=False)
         super().save_model(request, obj, form, change)
+
+
+admin.site.register(GroupLink, GroupLinkAdmin)
+admin.site.register(Batch, BatchAdmin)
+admin.site.register(Delivery, DeliveryAdmin)

@@ -57,6 +57,8 @@ class InvitationColumns(DeskAdmin):
         name, email = invitation.recipient_name, invitation.recipient_email
         if name and email:
             return format_html('{}<br><span class="quiet">{}</span>', name, email)
+        if not name and not email and invitation.group:
+            return format_html("Somebody of {}", invitation.group)
         return format_html("{}", name or email or "Anybody with the link")
 
     @admin.display(description="Status")

@@ -34,6 +34,26 @@ class State(models.TextChoices):
     UNCLEAR = "unclear", "Unclear"
 
 
+TONES: Final = {
+    State.WAITING: "quiet",
+    State.SENDING: "busy",
+    State.SENT: "good",
+    State.FAILED: "bad",
+    State.UNCLEAR: "warning",
+}
+
+
+# What a person reads of a mail that did not go out.
+FAILURES: Final = {
+    "closed": "Not sent: the invitation was revoked, has expired or has no address any more.",
+    "address": "The mail server takes no mail for this address.",
+    "refused": "The mail server refused the mail.",
+    "error": "The mail could not be written. The server’s log says more.",
+    "cut": "The line to the mail server broke in the middle: it may have gone out, or not.",
+    "lost": "The server stopped in the middle of this mail: it may have gone out, or not.",
+}
+
+
 class BatchQuerySet(models.QuerySet["Batch"]):
     def unfinished(self) -> Self:
         """Those with mails to send that nobody is at."""
@@ -150,6 +170,16 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_state_display()}: {self.invitation_id}"
+
+    @property
+    def failure_words(self) -> str:
+        """What went wrong, for a person; "" if nothing did."""
+        return FAILURES.get(self.failure, "")
+
+    @property
+    def tone(self) -> str:
+        """The colour of its state, as `config.admin.badge` names them."""
+        return TONES[State(self.state)]
 
     def finish(self, state: State, failure: str = "") -> bool:
         """Note how this attempt ended; False if a person has decided otherwise meanwhile."""

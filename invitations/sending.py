@@ -9,8 +9,9 @@ import logging
 import threading
 from collections.abc import Iterable
 from smtplib import SMTPException, SMTPResponseException, SMTPServerDisconnected
-from typing import Any, Final
+from typing import Any
 
+from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import ValidationError
 from django.core.mail import mailers
 from django.db import connection, transaction
@@ -24,21 +25,12 @@ from invitations.models import Invitation
 
 logger = logging.getLogger(__name__)
 
-# What a person reads of a mail that did not go out.
-FAILURES: Final = {
-    "closed": "Not sent: the invitation was revoked, has expired or has no address any more.",
-    "address": "The mail server takes no mail for this address.",
-    "refused": "The mail server refused the mail.",
-    "error": "The mail could not be written. The server’s log says more.",
-    "cut": "The line to the mail server broke in the middle: it may have gone out, or not.",
-    "lost": "The server stopped in the middle of this mail: it may have gone out, or not.",
-}
 
-
-def begin(offer: Batch, people: Iterable[Entry]) -> Batch:
+def begin(offer: Batch, people: Iterable[Entry]) -> tuple[Batch, bool]:
     """Store `offer` with an invitation for each of `people`, and send them once that is done.
 
-    An `offer` whose key is known is the same form sent twice: the first one's batch comes back.
+    Returns the batch and whether it is new: an `offer` whose key is known is the same form sent
+    twice, and gets the batch of the first time.
     """
     with transaction.atomic():
         values = {**offer.for_each, "expires_at": offer.expires_at}
@@ -46,7 +38,7 @@ def begin(offer: Batch, people: Iterable[Entry]) -> Batch:
         if is_new:
             _invite(batch, people)
             transaction.on_commit(lambda: start(batch))
-    return batch
+    return batch, is_new
 
 
 def _invite(batch: Batch, people: Iterable[Entry]) -> None:
@@ -63,6 +55,9 @@ def _invite(batch: Batch, people: Iterable[Entry]) -> None:
         Delivery(batch=batch, invitation=invitation, position=position)
         for position, invitation in enumerate(invitations, start=1)
     )
+    LogEntry.objects.log_actions(
+        batch.created_by.pk, invitations, ADDITION, "Invited with many others."
+    )
 
 
 # --- Threads -------------------------------------------------------------------------------
@@ -78,10 +73,10 @@ def start(batch: Batch) -> threading.Thread | None:
     return thread
 
 
-def resume() -> int:
-    """Go on with every batch that nobody is at. Returns how many."""
+def resume() -> list[threading.Thread]:
+    """Go on with every batch that nobody is at. Returns the threads that do."""
     Delivery.objects.give_up_lost()
-    return sum(start(batch) is not None for batch in Batch.objects.unfinished())
+    return [thread for batch in Batch.objects.unfinished() if (thread := start(batch))]
 
 
 def resume_soon() -> None:
@@ -158,7 +153,7 @@ def _send(delivery: Delivery, mailer: Any) -> None:
 
 
 def attempt(invitation: Invitation, mailer: Any) -> tuple[State, str]:
-    """Mail one invitation. Returns how that ended, and the key of `FAILURES` if not well."""
+    """Mail one invitation. Returns how that ended, and the key of `bulk.FAILURES` if not well."""
     if invitation.why_not_sendable:
         return State.FAILED, "closed"
     try:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 
 from accounts.models import User
+from config.cells import safe_cell
 from usage.costs import COUNTS, PriceList
 from usage.models import UsageLog
 
@@ -28,16 +29,6 @@ HEAD: Final = (
     "duration_ms",
     "cost_usd",
 )
-
-
-def safe_cell(value: object) -> object:
-    """Return `value` so that no spreadsheet takes it for a formula: text gets an apostrophe.
-
-    Source: OWASP, "CSV Injection".
-    """
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return "'" + value
-    return "" if value is None else value
 
 
 def rows_of_calls(logs: QuerySet[UsageLog], reader: User) -> Iterator[Iterable[object]]:

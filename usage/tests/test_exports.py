@@ -3,7 +3,8 @@ import asyncio
 import pytest
 from django.test import AsyncRequestFactory, RequestFactory
 
-from usage.exports import PIECE, csv_response, safe_cell
+from config.cells import safe_cell
+from usage.exports import PIECE, csv_response
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])

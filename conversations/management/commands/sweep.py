@@ -1,4 +1,4 @@
-"""Take over replies whose process has died, and erase whom it is time to: for a timer."""
+"""Take over what a dead process has left, and erase whom it is time to: for a timer."""
 
 import asyncio
 from typing import Any
@@ -7,18 +7,23 @@ from django.core.management.base import BaseCommand
 
 from conversations.erasure import erase_due
 from conversations.replies import runner
+from invitations import sending
 
 
 class Command(BaseCommand):
     help = (
         "Close replies whose process has died, and finish the partner's again, once; "
-        "erase accounts whose week is over."
+        "erase accounts whose week is over; send bulk invitations to their end."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         taken = asyncio.run(self.sweep())
         self.stdout.write(f"Lost replies taken over: {taken}")
         self.stdout.write(f"Accounts erased: {erase_due()}")
+        senders = sending.resume()
+        for sender in senders:
+            sender.join()
+        self.stdout.write(f"Bulk invitations sent on: {len(senders)}")
 
     async def sweep(self) -> int:
         taken = await runner().recover()

@@ -78,7 +78,7 @@ def test_it_says_who_invites_to_what_how_long_until_when_and_how_many_may_come(c
         "Join until <time",
         "4 May 2099, 12:00 UTC",
         "you have 14 days",
-        "read transcripts",
+        "of this site may read it",
         "3 of 3 places are left",
         "See you in the seminar.",
         "Start the conversation",

@@ -23,14 +23,22 @@ from accounts.ids import new_id
 from accounts.models import ERASED_DOMAIN, User
 from conversations.belongings import Belongings
 from conversations.models import ConversationSession, Message
-from invitations.models import Invitation, new_token
+from invitations.bulk import Batch
+from invitations.groups import GroupLink
+from invitations.models import Invitation
+from invitations.tokens import new_token
 from usage.holds import CallRecord, settle
 from usage.models import Hold, UsageLog
 
 logger = logging.getLogger(__name__)
 
 # What a person did as staff is other people's record: it keeps an empty row to point to.
-STAFF_RECORDS: Final = ((Invitation, "created_by"), (LogEntry, "user"))
+STAFF_RECORDS: Final = (
+    (Invitation, "created_by"),
+    (GroupLink, "created_by"),
+    (Batch, "created_by"),
+    (LogEntry, "user"),
+)
 NOBODY: Final = "Somebody who has left"
 AT_ONCE: Final = 50
 
@@ -84,6 +92,7 @@ def _erase_rows(mine: Belongings) -> None:
         forget_recipient(invitation)
     mine.taken_by_others.update(recipient_email="", recipient_name="", personal_note="")
     mine.sent.update(personal_note="")
+    _forget_offers(mine.user)
     _forget_person(mine.user)
 
 
@@ -172,6 +181,16 @@ def forget_recipient(invitation: Invitation) -> None:
         "revoked_at": invitation.revoked_at or now,
     }
     Invitation.objects.filter(pk=invitation.pk).update(**blank)
+
+
+def _forget_offers(user: User) -> None:
+    """Close group links, since nobody is left to ask; who has a place keeps it."""
+    for group in GroupLink.objects.filter(created_by=user):
+        group.revoke()
+        blank = {"label": "A group", "personal_note": "", "token": new_token()}
+        GroupLink.objects.filter(pk=group.pk).update(**blank)
+        _forget_entries(GroupLink, [group.pk])
+    Batch.objects.filter(created_by=user).update(personal_note="")
 
 
 def _forget_history(mine: Belongings, conversations: list[int], received: list[Invitation]) -> None:

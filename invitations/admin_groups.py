@@ -245,7 +245,7 @@ class GroupLinkAdmin(AsInvitations, DeskAdmin):
     def _revoke_places(self, request: HttpRequest, group: GroupLink) -> None:
         for place in group.invitations.filter(revoked_at=None):
             place.revoke()
-            self.log_change(request, place, f"Revoked, with all places of {group}.")
+            self.log_change(request, place, "Revoked, with all places of its group link.")
 
     def _ask(self, request: HttpRequest, groups: QuerySet[GroupLink]) -> HttpResponse:
         on_form = "CHANGE_FORM-action" in request.POST

@@ -29,7 +29,9 @@ class Offer(models.Model):
     )
     quota = models.JSONField(validators=[validate_quota])
     expires_at = models.DateTimeField(default=default_expiry)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.RESTRICT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.RESTRICT, related_name="%(class)s_created"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

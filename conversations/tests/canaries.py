@@ -25,7 +25,10 @@ from django.utils import timezone
 from accounts.ids import new_id
 from accounts.models import Role, User
 from conversations.models import ConversationSession, Message
-from invitations.models import Invitation, new_token
+from invitations.bulk import Batch
+from invitations.groups import GroupLink
+from invitations.models import Invitation
+from invitations.tokens import new_token
 from scenarios.models import Scenario
 from usage.models import Hold, UsageLog
 
@@ -46,6 +49,7 @@ NOBODYS = {
     "contenttypes.ContentType": "names of models",
     "socialaccount.SocialApp": "settings of sign-in",
     "invitations.QuotaPreset": "sizes of budgets",
+    "invitations.Delivery": "where a mail stands",
     "usage.Allowance": "sizes of budgets",
     "usage.Price": "what models cost",
     "usage.ReportedDay": "days",
@@ -61,6 +65,9 @@ PLAIN = {
     "usage.UsageLog.stop_reason": "end_turn",
     "invitations.Invitation.usage": {},
     "invitations.Invitation.quota": {"tokens": 25_000, "label": "Short"},
+    "invitations.GroupLink.quota": {"tokens": 25_000, "label": "Short"},
+    "invitations.Batch.quota": {"tokens": 25_000, "label": "Short"},
+    "invitations.Batch.lease_owner": "",
 }
 # What goes with its person, but does not go out to them.
 NOT_EXPORTED = {
@@ -71,6 +78,7 @@ NOT_EXPORTED = {
     "sessions.Session.session_data": "opens something",
     "invitations.Invitation.token": "opens something",
     "invitations.Invitation.held_as": "what a browser holds it by",
+    "invitations.GroupLink.token": "opens something",
     "conversations.ConversationSession.partner_system_prompt": "never reaches a browser",
     "conversations.ConversationSession.coach_system_prompt": "never reaches a browser",
     "conversations.Message.lease_owner": "names a process",
@@ -91,6 +99,8 @@ class Cast:
         self.make(EmailAddress, user=self.user, email=self.user.email, verified=True, primary=True)
         self.google = self.make(SocialAccount, user=self.user, provider="google")
         self.invited()
+        if staff:
+            self.offered()
         self.talked()
         for model in apps.get_models(include_auto_created=True):
             self.hang(model)
@@ -103,6 +113,10 @@ class Cast:
         base = {"created_by": self.host, "scenario": self.scenario}
         self.claimed = self.make(Invitation, linked_user=self.user, **base)
         self.addressed = self.make(Invitation, recipient_email=self.user.email.upper(), **base)
+
+    def offered(self) -> None:
+        for model in (GroupLink, Batch):
+            self.make(model, created_by=self.user)
 
     def talked(self) -> None:
         base = {"scenario": self.scenario, "status": "active"}
@@ -256,6 +270,8 @@ PLACED = {
     "account.EmailAddress",
     "socialaccount.SocialAccount",
     "invitations.Invitation",
+    "invitations.GroupLink",
+    "invitations.Batch",
     "conversations.ConversationSession",
     "conversations.Message",
     "usage.UsageLog",

@@ -19,7 +19,7 @@ from conversations import frames, leases, llm
 from conversations.database import AWAY, in_thread, in_thread_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
-from conversations.models import MessageStatus
+from conversations.models import ConversationSession, MessageStatus
 from conversations.reservations import Lost, shrink
 from usage.holds import CallRecord
 
@@ -96,7 +96,7 @@ class Runner:
     async def _live(self, run: Run) -> None:
         try:
             step = await _reply(run)
-        except Lost:
+        except (Lost, ConversationSession.DoesNotExist):  # or erased with all that was said
             step = None
         except AWAY:
             # Its lease runs out, and whoever finds the database back takes it over.
@@ -164,9 +164,10 @@ class Runner:
             if message in self._runs:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
-            step = await self.take(leases.take_over, message)
-            taken += step is not None
-            self.carry_out(step)
+            with contextlib.suppress(ConversationSession.DoesNotExist):  # erased meanwhile
+                step = await self.take(leases.take_over, message)
+                taken += step is not None
+                self.carry_out(step)
         return taken
 
     def watch(self) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.mail import FolderBackend
 from accounts.models import User
 from accounts.tests.people import person
-from conversations import erasure, housekeeping, llm, replies, turns
+from conversations import erasure, housekeeping, leases, llm, replies, turns
 from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from conversations.starting import Means, start
@@ -185,8 +185,7 @@ async def until(condition):
 async def test_a_reply_that_runs_ends_and_writes_nothing_back(dana, slow_model, caplog):
     slow_model.script("partner", text="word " * 400, pause=100)
     own = await sync_to_async(ConversationSession.objects.get)()
-    step = await sync_to_async(turns.send)(own.pk, uuid4(), "Go on.")
-    await runner().carry_out(own.pk, step)
+    runner().carry_out(await runner().take(turns.send, own.pk, uuid4(), "Go on."))
     await until(lambda: Message.objects.filter(role="partner").exclude(content="").exists())
 
     await sync_to_async(erasure.erase)(dana.pk)
@@ -199,6 +198,41 @@ async def test_a_reply_that_runs_ends_and_writes_nothing_back(dana, slow_model, 
     log = await UsageLog.objects.aget()
     assert (log.user_id, log.session_id, log.is_estimate) == (None, None, True)
     assert "Traceback" not in caplog.text
+
+
+async def test_a_reply_that_ends_in_the_very_moment_is_no_error(
+    dana, slow_model, monkeypatch, caplog
+):
+    own = await sync_to_async(ConversationSession.objects.get)()
+    found = leases._found
+
+    def found_and_erased(message):
+        reply = found(message)
+        erasure.erase(dana.pk)
+        return reply
+
+    monkeypatch.setattr(leases, "_found", found_and_erased)
+    runner().carry_out(await runner().take(turns.send, own.pk, uuid4(), "Go on."))
+    async with asyncio.timeout(10):
+        await runner().wait()
+    assert await sync_to_async(is_gone)(dana)
+    assert "broke" not in caplog.text
+
+
+async def test_a_lost_reply_that_is_erased_while_it_is_found_is_no_error(dana, monkeypatch):
+    long_ago = timezone.now() - timedelta(minutes=1)
+    own = await sync_to_async(ConversationSession.objects.get)()
+    lost = {"status": "streaming", "lease_owner": "x", "lease_expires_at": long_ago}
+    await Message.objects.acreate(session=own, role="partner", **lost)
+    found = leases._found
+
+    def found_and_erased(message):
+        reply = found(message)
+        erasure.erase(dana.pk)
+        return reply
+
+    monkeypatch.setattr(leases, "_found", found_and_erased)
+    assert await runner().recover() == 0
 
 
 def test_nothing_begins_any_more_once_it_has_begun(dana, scenario):

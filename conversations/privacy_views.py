@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -63,9 +62,9 @@ def erase(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or alone:
         context = {"days": leaving.TIME_TO_THINK.days, "alone": alone}
         return render(request, "conversations/erase.html", context, status=409 if alone else 200)
-    when = leaving.ask(user)
+    leaving.ask(user)
     sessions.end_those_of(user.pk, but=request.session.session_key)
-    messages.warning(request, f"Your account will be erased on {date_format(when, 'j F Y')}.")
+    messages.info(request, "A mail about it is on its way. You are signed out everywhere else.")
     return HttpResponseRedirect(reverse("accounts:account"), status=303)
 
 

@@ -2,13 +2,18 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django import template
+from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import formats, timezone
+from django.utils.text import capfirst
 
 register = template.Library()
+
+# Of the machinery; they stand in the JSON.
+DRY: Final = {"id", "is_superuser", "is_active", "session_era", "updated_at", "held_as"}
 
 
 @register.filter
@@ -17,8 +22,14 @@ def facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (name.removesuffix("_id").replace("_", " ").capitalize(), _words(value))
         for name, value in row.items()
-        if value not in (None, "", [], {})
+        if name not in DRY and value not in (None, "", [], {})
     ]
+
+
+@register.filter
+def table(label: str) -> str:
+    """A table's name for people: "accounts.device" is "Devices"."""
+    return capfirst(apps.get_model(label)._meta.verbose_name_plural)
 
 
 def _words(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import IO, Final, cast
 
 from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
@@ -14,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import leaving, sessions
+from accounts import leaving
 from accounts.fresh import fresh_sign_in_required
 from accounts.models import User
 from config.limits import Limit
@@ -63,7 +64,8 @@ def erase(request: HttpRequest) -> HttpResponse:
         context = {"days": leaving.TIME_TO_THINK.days, "alone": alone}
         return render(request, "conversations/erase.html", context, status=409 if alone else 200)
     leaving.ask(user)
-    sessions.end_those_of(user.pk, but=request.session.session_key)
+    user.end_sessions()
+    update_session_auth_hash(request, user)  # but not here
     messages.info(request, "A mail about it is on its way. You are signed out everywhere else.")
     return HttpResponseRedirect(reverse("accounts:account"), status=303)
 

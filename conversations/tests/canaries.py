@@ -76,6 +76,7 @@ NOT_EXPORTED = {
     "socialaccount.SocialToken.token": "opens something",
     "socialaccount.SocialToken.token_secret": "opens something",
     "sessions.Session.session_data": "opens something",
+    "accounts.Device.session_key": "opens something",
     "invitations.Invitation.token": "opens something",
     "invitations.Invitation.held_as": "what a browser holds it by",
     "invitations.GroupLink.token": "opens something",

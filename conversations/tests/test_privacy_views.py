@@ -151,6 +151,7 @@ def test_asking_signs_out_elsewhere_and_shows_on_every_page(dana, mailoutbox):
     assert elsewhere.get("/account/").status_code == 302
     for page in ("/account/", "/", "/scenarios/", ERASE):
         assert "Keep my account" in here.get(page).content.decode()
+    dana.refresh_from_db()
     again = signed_in(dana)
     assert "Keep my account" in again.get("/").content.decode()
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import second_factor
 from conversations.models import Message
+from invitations.models import Invitation, Wish
 from scenarios.checks import troubled_scenarios
 
 # What staff do most comes first; apps that are not named follow.
@@ -74,12 +75,21 @@ class ParleyAdminSite(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """The start page, with models that will not answer and calls that were refused."""
+        """The start page, with what learners ask for, silent models and refused calls."""
         context: dict[str, Any] = dict(extra_context or {})
         if request.user.has_perm("scenarios.view_scenario"):
             context["troubled"] = troubled_scenarios()
             context["refusals"] = recent_refusals()
+        if request.user.has_perm("invitations.change_invitation"):
+            context["wishes"] = open_wishes()
         return super().index(request, context)
+
+
+def open_wishes() -> list[tuple[Wish, int]]:
+    """What learners wait for on their invitations, and how many of them."""
+    asked = {wish.value: Count(wish.field) for wish in Wish}
+    counts = Invitation.objects.filter(revoked_at=None).aggregate(**asked)
+    return [(wish, counts[wish.value]) for wish in Wish if counts[wish.value]]
 
 
 def recent_refusals() -> list[str]:

@@ -64,11 +64,7 @@ class InvitationColumns(DeskAdmin):
     @admin.display(description="Status")
     def status(self, invitation: Invitation) -> SafeString:
         status = badge(invitation.status.label, TONES[invitation.status])
-        wishes = [
-            badge(f"Asks for {wish.value}", "warning")
-            for wish in Wish
-            if getattr(invitation, wish.field)
-        ]
+        wishes = [badge(f"Asks for {wish.value}", "warning") for wish in invitation.wishes]
         return format_html_join(" ", "{}", ([shown] for shown in (status, *wishes)))
 
     @admin.display(description="Budget used")

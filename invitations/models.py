@@ -123,8 +123,8 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return found.filter(claimed_at=None, sent_at__isnull=status != Status.SENT)
 
     def asking_for(self, wish: Wish) -> Self:
-        """Those whose holder waits for an answer."""
-        return self.exclude(**{wish.field: None})
+        """Those whose holder waits for an answer, as `Invitation.wishes` has them."""
+        return self.filter(revoked_at=None).exclude(**{wish.field: None})
 
     def held_by(self, keys: "Collection[str]") -> Self:
         """Those that a guest's browser still holds by its session's `keys`.
@@ -279,6 +279,11 @@ class Invitation(models.Model):
         if self.claimed_at:
             return Status.CLAIMED
         return Status.SENT if self.sent_at else Status.DRAFT
+
+    @property
+    def wishes(self) -> list[Wish]:
+        """What its holder has asked for and staff have not answered."""
+        return [wish for wish in Wish if getattr(self, wish.field) and not self.revoked_at]
 
     @property
     def is_open(self) -> bool:

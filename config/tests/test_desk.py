@@ -186,6 +186,23 @@ class AttentionTests(DeskTestCase):
 
         assert "2 replies failed in the last 24 hours" in self.page("/admin/")
 
+    def test_what_learners_ask_for_is_named(self):
+        now = timezone.now()
+        for fields in ({"time_asked_at": now}, {"time_asked_at": now}, {"budget_asked_at": now}):
+            make_invitation(self.ada, **fields)
+        make_invitation(self.ada, budget_asked_at=now, revoked_at=now)
+
+        html = self.page("/admin/")
+
+        assert 'invitation/?asked=time">2 invitations</a>: somebody asks for more time.' in html
+        assert 'invitation/?asked=budget">1 invitation</a>: somebody asks for more budget.' in html
+
+    def test_who_may_not_change_invitations_reads_nothing_of_it(self):
+        make_invitation(self.ada, time_asked_at=timezone.now())
+        self.sign_in(self.sten, "invitations.view_invitation")
+
+        assert "Needs attention" not in self.page("/admin/")
+
     def test_who_may_not_see_scenarios_reads_nothing_of_it(self):
         make_scenario("old", partner_model="claude-sonnet-4-20250514")
         self.sign_in(self.sten)

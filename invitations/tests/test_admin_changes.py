@@ -243,6 +243,7 @@ class ActionTests(ChangeTestCase):
 class ListTests(ChangeTestCase):
     def test_it_says_who_waits_for_an_answer(self):
         asking = make_invitation(self.ada, time_asked_at=timezone.now())
+        make_invitation(self.ada, time_asked_at=timezone.now(), revoked_at=timezone.now())
         url = admin_url(MODEL, "changelist")
         assert "Asks for time" in self.page(url)
         for kind, found in (("time", [asking]), ("budget", [])):

@@ -1,13 +1,12 @@
 """Invitations: a link, a scenario and a budget of tokens behind it."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.signing import Signer
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
@@ -17,16 +16,15 @@ from invitations.bulk import Batch as Batch
 from invitations.bulk import Delivery as Delivery
 from invitations.groups import GroupLink
 from invitations.mailing import message
-from invitations.quota import JSONWholeNumber, in_words, tokens, validate_quota, validate_usage
-from invitations.tokens import default_expiry, new_token, unsigned
+from invitations.quota import JSONWholeNumber, in_words, validate_quota, validate_usage
+from invitations.states import InvitationQuerySet as InvitationQuerySet
+from invitations.states import Status as Status
+from invitations.states import Wish as Wish
+from invitations.tokens import default_expiry, new_token, signer
 from scenarios.models import Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from accounts.models import User
-
-signer = Signer(salt="invitation")
 
 
 class QuotaPreset(models.Model):
@@ -58,86 +56,6 @@ class QuotaPreset(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Status(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    SENT = "sent", "Sent"
-    CLAIMED = "claimed", "Claimed"
-    LINKED = "linked", "Linked"
-    EXPIRED = "expired", "Expired"
-    REVOKED = "revoked", "Revoked"
-    USED_UP = "used_up", "Used up"
-
-
-class Wish(models.TextChoices):
-    """What a holder may ask the inviter for, once until staff have answered."""
-
-    TIME = "time", "more time"
-    BUDGET = "budget", "more budget"
-
-    @property
-    def field(self) -> str:
-        """Where the invitation keeps when it was asked for."""
-        return f"{self.value}_asked_at"
-
-
-class InvitationQuerySet(models.QuerySet["Invitation"]):
-    def open(self) -> Self:
-        """Those whose link still lets somebody in: neither revoked nor expired."""
-        return self.filter(revoked_at=None, expires_at__gt=timezone.now())
-
-    def sent_by(self, user: "User") -> Self:
-        return self.filter(created_by=user)
-
-    def with_spent(self) -> Self:
-        """Annotate `quota_tokens` and `spent_tokens` (settled plus held)."""
-        return self.annotate(
-            quota_tokens=tokens("quota", "tokens"),
-            spent_tokens=tokens("usage", "input_tokens")
-            + tokens("usage", "output_tokens")
-            + tokens("usage", "held_tokens"),
-        )
-
-    def with_room_for(self, tokens: int) -> Self:
-        """Those whose budget has at least so many tokens neither spent nor held."""
-        return self.with_spent().filter(quota_tokens__gte=F("spent_tokens") + tokens)
-
-    def in_status(self, status: str) -> Self:
-        """Those that `Invitation.status` calls `status`."""
-        now = timezone.now()
-        if status == Status.REVOKED:
-            return self.exclude(revoked_at=None)
-        found = self.filter(revoked_at=None)
-        if status == Status.EXPIRED:
-            return found.filter(expires_at__lte=now)
-        found = found.filter(expires_at__gt=now).with_spent()
-        if status == Status.USED_UP:
-            return found.filter(spent_tokens__gte=F("quota_tokens"))
-        found = found.filter(spent_tokens__lt=F("quota_tokens"))
-        if status == Status.LINKED:
-            return found.exclude(linked_user=None)
-        found = found.filter(linked_user=None)
-        if status == Status.CLAIMED:
-            return found.exclude(claimed_at=None)
-        return found.filter(claimed_at=None, sent_at__isnull=status != Status.SENT)
-
-    def asking_for(self, wish: Wish) -> Self:
-        """Those whose holder waits for an answer, as `Invitation.wishes` has them."""
-        return self.filter(revoked_at=None).exclude(**{wish.field: None})
-
-    def held_by(self, keys: "Collection[str]") -> Self:
-        """Those that a guest's browser still holds by its session's `keys`.
-
-        A new link takes them away from the browsers that came in by the old one, an account
-        from all of them.
-        """
-        return self.filter(held_as__in=keys, linked_user=None)
-
-    def for_link(self, link: str) -> "Invitation | None":
-        """The invitation that a signed link names, whatever its state; None if there is none."""
-        found = self.select_related("scenario", "created_by")
-        return found.filter(token=unsigned(link, signer)).first()
 
 
 class Invitation(models.Model):

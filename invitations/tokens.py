@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from django.core.signing import BadSignature, Signer
 from django.utils import timezone
 
+# Of personal links; a group link has one of its own.
+signer = Signer(salt="invitation")
+
 
 def new_token() -> str:
     """Return 256 random bits; only its signed form opens anything."""

@@ -5,7 +5,7 @@ nobody is before their address is proven.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from conversations.models import ConversationSession
 from invitations.claims import account_of, held_invitations
 from invitations.models import Invitation
 
-View = Callable[..., Awaitable[HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 WISH: Final = "keep_conversations"
 # Seconds that a wish holds: mail takes its time, and the next person at the browser is another.

@@ -88,6 +88,13 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     def role_badge(self, user: User) -> SafeString:
         return badge(user.get_role_display(), TONES[Role(user.role)])
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What somebody wrote for themselves is named to administrators alone."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        if not _is_administrator(request):
+            found, protected = [str(obj) for obj in objs], [""] * len(protected)
+        return found, counts, lacking, protected
+
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         return self.inlines if obj else []
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -47,6 +48,14 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> list[dict[str, Any]]:
         message = super().construct_change_message(request, form, formsets, add)
         return message if add else change_message(message, form, formsets, self.told)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """As Django's, which tells whoever may see none of these whether there is this one."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

@@ -105,7 +105,9 @@ class ConversationSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.scenario_name}, {self.started_at:%Y-%m-%d %H:%M}"
+        # Without the scenario's name, which may be for few: the admin shows this wherever a
+        # conversation is pointed to.
+        return f"Conversation {self.pk}, {self.started_at:%Y-%m-%d %H:%M}"
 
     def get_absolute_url(self) -> str:
         return reverse("conversations:show", args=[self.pk])

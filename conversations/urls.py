@@ -1,6 +1,6 @@
 from django.urls import path
 
-from conversations import entrance, keeping, views
+from conversations import entrance, views
 
 app_name = "conversations"
 
@@ -9,6 +9,5 @@ urlpatterns = [
     path("<int:pk>/", views.show, name="show"),
     path("<int:pk>/debrief/", views.debrief, name="debrief"),
     path("<int:pk>/more/", entrance.more, name="more"),
-    path("<int:pk>/keep/", keeping.wish, name="keep"),
     path("<int:pk>/transcript.txt", views.transcript, name="transcript"),
 ]

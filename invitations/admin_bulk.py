@@ -108,11 +108,12 @@ class BatchAdmin(AsInvitations, DeskAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """How far it is. Opening the page goes on with what nobody is at."""
+        # The same answer for every id, so that it tells nothing of which there are.
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         batch: Any = self.get_queryset(request).filter(pk=object_id).first()
         if batch is None:
             raise Http404
-        if not self.has_view_permission(request, batch):
-            raise PermissionDenied
         if request.method == "POST":
             return self._act(request, batch)
         if "csv" in request.GET:

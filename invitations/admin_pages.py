@@ -43,6 +43,9 @@ def of_a_secret(view: Page) -> Page:
 
     @wraps(view)
     def wrapped(admin: "InvitationPages", request: HttpRequest, object_id: str) -> HttpResponse:
+        # The same answer for every id, so that it tells nothing of which there are.
+        if not admin.has_change_permission(request):
+            raise PermissionDenied
         found = admin.get_queryset(request).select_related("scenario", "created_by")
         invitation = found.filter(pk=object_id).first()
         if invitation is None:

@@ -48,11 +48,15 @@ class UsageLogAdmin(LargeRecordAdmin):
     list_filter = [DayFilter, "stream_type", ModelFilter, "is_estimate"]
     search_fields = ["user_id__exact", "invitation_id__exact", "id__exact"]
     search_help_text = "The whole id of a user, an invitation or a call."
-    list_select_related = ["session"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageLog]:
         prompts = ("partner_system_prompt", "coach_system_prompt", "scenario_description")
-        return super().get_queryset(request).defer(*(f"session__{name}" for name in prompts))
+        found = super().get_queryset(request).select_related("session__scenario")
+        shared = ("partner_system_prompt", "coach_system_prompt", "description")
+        return found.defer(
+            *(f"session__{name}" for name in prompts),
+            *(f"session__scenario__{name}" for name in shared),
+        )
 
     @admin.display(description="Time", ordering="timestamp")
     def answered(self, log: UsageLog) -> str:
@@ -63,7 +67,9 @@ class UsageLogAdmin(LargeRecordAdmin):
         if log.session is None:
             return "–"
         url = reverse("admin:conversations_conversationsession_change", args=[log.session.pk])
-        return format_html('<a href="{}">{}</a>', url, log.session.scenario_name)
+        private = log.session.scenario.is_private
+        name = "A private scenario" if private else log.session.scenario_name
+        return format_html('<a href="{}">{}</a>', url, name)
 
     @admin.display(description="Tokens in", ordering="input_tokens")
     def tokens_in(self, log: UsageLog) -> str:

@@ -121,6 +121,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email.endswith(f"@{ERASED_DOMAIN}")
 
     @property
+    def masked_email(self) -> str:
+        """Enough of the address to know one's own by, and no more."""
+        name, _, domain = self.email.partition("@")
+        return f"{name[:1]}…@{domain}"
+
+    @property
     def has_proven_email(self) -> bool:
         """Whether somebody showed, by a code or through Google, that the mailbox is theirs."""
         return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()

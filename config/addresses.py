@@ -34,8 +34,8 @@ def network(address: str) -> str:
 def roughly(address: str) -> str:
     """Enough of an address to know one's own by, and not enough to find somebody with."""
     if ":" in address:
-        return f"{':'.join(ipaddress.ip_address(address).exploded.split(':')[:3])}:…"
-    return f"{'.'.join(address.split('.')[:2])}.…" if address != UNKNOWN else ""
+        return f"{':'.join(ipaddress.ip_address(address).exploded.split(':')[:3])}:x"
+    return f"{'.'.join(address.split('.')[:2])}.x.x" if address != UNKNOWN else ""
 
 
 def of_request(request: HttpRequest) -> str:

@@ -137,7 +137,7 @@ def show(
     if invitation.revoked_at:
         return unavailable(request, "revoked", 410, **context)
     if invitation.linked_user_id and invitation.linked_user != user:
-        owner = masked(invitation.linked_user.email) if invitation.linked_user else ""
+        owner = invitation.linked_user.masked_email if invitation.linked_user else ""
         return unavailable(request, "linked", status, owner=owner, **context)
     if not invitation.is_open:
         return unavailable(request, "expired", max(status, 410), **context)
@@ -233,12 +233,6 @@ def offered(invitation: Invitation | GroupLink) -> Scenario | None:
     """
     scenario = invitation.scenario
     return scenario if scenario and scenario.is_active and not scenario.is_private else None
-
-
-def masked(email: str) -> str:
-    """Return enough of an address to know one's own by, and no more."""
-    name, _, domain = email.partition("@")
-    return f"{name[:1]}…@{domain}"
 
 
 def see_other(url: str) -> HttpResponse:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from conversations import entrance, views
+from conversations import entrance, keeping, views
 
 app_name = "conversations"
 
@@ -9,5 +9,6 @@ urlpatterns = [
     path("<int:pk>/", views.show, name="show"),
     path("<int:pk>/debrief/", views.debrief, name="debrief"),
     path("<int:pk>/more/", entrance.more, name="more"),
+    path("<int:pk>/keep/", keeping.wish, name="keep"),
     path("<int:pk>/transcript.txt", views.transcript, name="transcript"),
 ]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from conversations import frames, leases, pace, turns
+from conversations.keeping import says_whose
 from conversations.lanes import Step
 from conversations.live import hub
 from conversations.models import (
@@ -102,6 +103,7 @@ def conversation_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@says_whose
 async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The conversation. POST is the plain form of a page without JavaScript."""
     conversation = await sync_to_async(_find)(request, pk)
@@ -239,6 +241,7 @@ def _page_data(conversation: ConversationSession, newest: int) -> dict[str, Any]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@says_whose
 async def debrief(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The end of a conversation: the debrief and the transcript. POST tries the debrief again."""
     conversation = await sync_to_async(_find)(request, pk)

@@ -45,9 +45,9 @@ def test_it_lists_the_browsers_without_their_whole_address(dana, here):
     browser(dana)
     page = here.get("/account/").content.decode()
     assert "Safari on iPhone" in page
-    assert "from 203.0.…" in page
+    assert "from 203.0.x.x" in page
     assert "Firefox on Linux <span" in page.replace("\n", " ")
-    assert "from 2001:0db8:0007:…" in page
+    assert "from 2001:0db8:0007:x" in page
     assert page.count("This device") == 1
     stored = str(list(Device.objects.values()))
     assert "203.0.113.77" not in stored

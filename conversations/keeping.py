@@ -1,0 +1,118 @@
+"""From guest to account: what a browser holds goes to the account that its person signs in to.
+
+Only at their wish, pressed in the conversation itself, and only once they are signed in, which
+nobody is before their address is proven.
+"""
+
+import time
+from collections.abc import Callable, Collection, Coroutine
+from functools import wraps
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from accounts.adapters import AccountAdapter
+from accounts.models import User
+from conversations.models import ConversationSession
+from invitations.claims import account_of, held_invitations
+from invitations.models import Invitation
+
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+WISH: Final = "keep_conversations"
+# Seconds that a wish holds: mail takes its time, and the next person at the browser is another.
+WISH_HOLDS: Final = 3600
+
+
+def keep(user: User, held: Collection[str]) -> int:
+    """Give `user` the invitations in `held` (`held_as`) that no account has yet, and what was said.
+
+    Returns how many they were. Of two accounts at once each invitation goes to one, whole; what
+    is revoked, expired or somebody else's stays where it is.
+    """
+    found = Invitation.objects.open().held_by(held)
+    return sum(_keep_one(user, invitation) for invitation in found)
+
+
+@transaction.atomic
+def _keep_one(user: User, invitation: Invitation) -> bool:
+    kept = invitation.claim(user)
+    if kept:
+        invitation.sessions.filter(user=None).update(user=user)
+    return kept
+
+
+class KeepingAdapter(AccountAdapter):
+    """Where allauth signs somebody in, by whichever way: a wish is fulfilled there."""
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        wished = time.time() - request.session.pop(WISH, 0) < WISH_HOLDS
+        held = held_invitations(request.session)
+        super().login(request, user)
+        if wished:
+            _keep_and_say(request, user, held)
+
+
+@require_POST
+def wish(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep a guest's conversation: at once for who is signed in, else as soon as they are."""
+    held = held_invitations(request.session)
+    visible = ConversationSession.objects.visible_to(request.user, held)
+    conversation = get_object_or_404(visible, pk=pk)
+    name = "conversations:show" if conversation.is_active else "conversations:debrief"
+    back = reverse(name, args=[pk])
+    user = account_of(request)
+    if user is None:
+        request.session[WISH] = time.time()
+        return _see_other(f"{reverse('account_signup')}?{urlencode({'next': back})}")
+    if conversation.user_id is None:
+        _keep_and_say(request, user, held)
+    return _see_other(back)
+
+
+def _keep_and_say(request: HttpRequest, user: User, held: Collection[str]) -> None:
+    if keep(user, held):
+        messages.success(request, f"What you said is kept in your account, {user.email}.")
+        # Says enough: allauth's own words about the sign-in leave themselves out.
+        request.has_kept = True  # type: ignore[attr-defined]
+    else:
+        messages.warning(request, "Nothing was kept: it belongs to another account, or is closed.")
+
+
+def says_whose(view: View) -> View:
+    """Tell a browser that held a conversation as a guest where it went; strangers get their 404."""
+
+    @wraps(view)
+    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return await view(request, *args, **kwargs)
+        except Http404:
+            page = await sync_to_async(_whose)(request, kwargs["pk"])
+            if page is None:
+                raise
+            return page
+
+    return wrapped
+
+
+def _whose(request: HttpRequest, pk: int) -> HttpResponse | None:
+    """The page for a holder of the invitation that has an account by now; None for others."""
+    held = held_invitations(request.session)
+    kept = ConversationSession.objects.filter(invitation__held_as__in=held)
+    kept = kept.exclude(invitation__linked_user=None).select_related("invitation__linked_user")
+    conversation = kept.filter(pk=pk).first()
+    if conversation is None or conversation.invitation is None:
+        return None
+    context = {"owner": conversation.invitation.linked_user}
+    return render(request, "conversations/kept.html", context, status=403)
+
+
+def _see_other(url: str) -> HttpResponse:
+    return HttpResponseRedirect(url, status=303)

@@ -21,8 +21,10 @@ from django.utils.http import urlencode
 View = Callable[..., HttpResponseBase]
 
 
-def fresh_sign_in_required(back: str) -> Callable[[View], View]:
+def fresh_sign_in_required(back: str, *, to_look: bool = False) -> Callable[[View], View]:
     """Have people show again who they are before a POST, unless they just did.
+
+    With `to_look` before a GET too, where what comes between would be lost by it.
 
     By password, passkey or second factor where they have one; else they sign in again, by code
     or Google, and come back to the page named `back`.
@@ -31,7 +33,8 @@ def fresh_sign_in_required(back: str) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method != "POST" or _just_signed_in(request):
+            is_free = request.method != "POST" and not to_look
+            if is_free or not request.user.is_authenticated or _just_signed_in(request):
                 return view(request, *args, **kwargs)
             if get_reauthentication_flows(request.user):
                 if did_recently_reauthenticate(request):

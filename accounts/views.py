@@ -3,6 +3,7 @@
 from typing import cast
 
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import activate_totp
 from allauth.mfa.utils import is_mfa_enabled
 from allauth.mfa.webauthn.views import AddWebAuthnView
 from allauth.socialaccount.models import SocialAccount
@@ -13,10 +14,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms import NameForm
+from accounts.fresh import fresh_sign_in_required
 from accounts.models import User
 from accounts.second_factor import uses_app
 from accounts.signed_in import devices_of, sign_out, sign_out_everywhere
@@ -66,6 +69,11 @@ def end_everywhere(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("account_login"), status=303)
 
 
+# Whoever finds a screen open must not make it theirs for good, where no password is asked for.
+set_up_app = fresh_sign_in_required("mfa_activate_totp", to_look=True)(activate_totp)
+
+
+@method_decorator(fresh_sign_in_required("mfa_add_webauthn", to_look=True), name="dispatch")
 class AddPasskeyView(AddWebAuthnView):
     """Recovery codes are shown to those who may need one; a learner still has the emailed code."""
 

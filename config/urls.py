@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from accounts.views import AddPasskeyView
+from accounts.views import AddPasskeyView, set_up_app
 from config import health
 from conversations import views as pages
 
@@ -15,7 +15,8 @@ urlpatterns = [
     path("scenarios/", include("conversations.scenario_urls")),
     path("conversations/", include("conversations.urls")),
     path("account/", include("accounts.urls")),
-    # In the place of allauth's own, which sends everybody on to recovery codes.
+    # In the place of allauth's own, which ask nothing of those without a password.
+    path("accounts/2fa/totp/activate/", set_up_app, name="mfa_activate_totp"),
     path("accounts/2fa/webauthn/add/", AddPasskeyView.as_view(), name="mfa_add_webauthn"),
     path("account/data/", include("conversations.privacy_urls")),
     path("accounts/", include("allauth.urls")),

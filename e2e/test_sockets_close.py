@@ -200,6 +200,20 @@ def test_a_session_that_runs_out_while_typing_keeps_the_draft(site, someone, way
     assert [row["role"] for row in room.rows if row["role"] == "user"] == ["user"]
 
 
+def test_a_guest_whose_session_runs_out_comes_back_by_the_link_to_the_draft(site, visit):
+    page = visit()
+    made = site.ask("invite")
+    room = Room(page, site).enter(made["url"])
+    in_step(page, page.url)
+    room.box.fill("What I have been meaning to say")
+    assert site.ask("end_sessions") >= 1
+    expect(page.get_by_text("Open your invitation again in this tab")).to_be_visible()
+    expect(page.get_by_role("link", name="Sign in again")).to_have_count(0)
+    page.goto(made["url"])
+    page.get_by_role("button", name="Continue the conversation").click()
+    expect(room.box).to_have_value("What I have been meaning to say")
+
+
 def newest_code(site: Site, email: str) -> str:
     """The code of the newest mail to somebody: alone on its line."""
     text = site.mail(email)[-1].get_content()

@@ -249,3 +249,21 @@ def test_the_picture_needs_no_inline_style(client, sam):
     html = client.get("/accounts/2fa/totp/activate/").content.decode()
     assert 'src="data:image/svg+xml;base64,' in html
     assert not re.search(r"\bstyle=", html)
+
+
+@pytest.mark.parametrize("path", ["/accounts/2fa/totp/activate/", "/accounts/2fa/webauthn/add/"])
+def test_a_screen_that_is_found_open_sets_up_nothing(client, mailoutbox, path):
+    """Somebody without a password signed in by code an hour ago, and left."""
+    user = person()
+    user.set_unusable_password()
+    user.save()
+    client.post("/accounts/login/code/", {"email": user.email})
+    code = re.search(r"^ +(\S+)$", mailoutbox[-1].body, re.MULTILINE)[1]
+    client.post("/accounts/login/code/confirm/", {"code": code})
+    assert client.get(path).status_code == 200
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] -= 3600
+    session.save()
+    assert client.get(path)["Location"].startswith("/accounts/login/?next=%2Faccounts%2F2fa%2F")
+    assert client.get("/account/").status_code == 302

@@ -117,7 +117,9 @@ export function banner(element) {
   let timer = 0;
   let latest = "";
   const words = {
-    "signed-out": "You are signed out. What you wrote is kept in this tab. ",
+    "signed-out": element.dataset.signIn
+      ? "You are signed out. What you wrote is kept in this tab. "
+      : "You were away for too long. Open your invitation again in this tab: what you wrote is kept.",
     gone: "This conversation is no longer open to you.",
     offline: "You are offline. What you write is kept, and sent when you are back.",
     lost: "The connection is lost. Trying again…",
@@ -125,7 +127,7 @@ export function banner(element) {
   const show = () => {
     const state = latest;
     element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
-    if (state !== "signed-out") return;
+    if (state !== "signed-out" || !element.dataset.signIn) return;
     const link = document.createElement("a");
     link.href = element.dataset.signIn;
     link.textContent = "Sign in again";

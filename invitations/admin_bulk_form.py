@@ -26,7 +26,7 @@ class BulkForm(OfferForm):
         widget=AdminTextareaWidget(
             attrs={"rows": 10, "spellcheck": "false", "autocomplete": "off"}
         ),
-        help_text="One a line, or as you have them: “Kim Lee <kim@example.org>; ann@example.org”.",
+        help_text="One a line, or as you have them: “Kim Lee &lt;kim@example.org&gt;; ann@…”.",
     )
     file = forms.FileField(
         label="Or a file",

@@ -23,9 +23,12 @@ async function look() {
   const focused = document.activeElement?.id;
   box.replaceChildren(...found.childNodes);
   if (focused) document.getElementById(focused)?.focus();
-  const running = "running" in found.dataset;
-  if (running) setTimeout(look, EVERY);
-  else words.textContent = box.querySelector("[data-words]").textContent;
+  if ("running" in found.dataset) {
+    setTimeout(look, EVERY);
+    return;
+  }
+  delete box.dataset.running;
+  words.textContent = box.querySelector("[data-words]").textContent;
 }
 
 if (box && "running" in box.dataset) setTimeout(look, EVERY);

@@ -197,6 +197,13 @@ class GroupLinkAdmin(AsInvitations, DeskAdmin):
             return super().get_object(request, object_id, from_field)
         return self.get_queryset(request).select_for_update().filter(pk=object_id).first()
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "scenario" and field is not None:
+            # To choose, not to change from here.
+            field.widget = field.widget.widget
+        return field
+
     def save_model(self, request: HttpRequest, obj: GroupLink, form: Any, change: bool) -> None:
         if not change:
             assert request.user.is_authenticated

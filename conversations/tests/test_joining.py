@@ -154,6 +154,23 @@ def test_the_same_browser_comes_back_to_its_place(client, url):
     assert taken() == (1, 1)
 
 
+def test_a_guest_finds_their_own_link(client, url):
+    conversation = take(client, url)["Location"]
+    place = places().get()
+    for page in (conversation, "/", url):
+        assert f"/invite/own/{place.pk}/" in text(client.get(page)), page
+        assert place.token not in text(client.get(page))
+    assert place.url in text(client.get(f"/invite/own/{place.pk}/"))
+    assert "whoever has this link" not in text(client.get(url))
+
+
+def test_an_account_needs_no_link_of_its_own(client, url, dana):
+    client.force_login(dana)
+    conversation = take(client, url)["Location"]
+    for page in (conversation, "/", url):
+        assert "/invite/own/" not in text(client.get(page)), page
+
+
 def test_the_same_account_comes_back_to_its_place_from_another_browser(client, url, dana):
     client.force_login(dana)
     first = take(client, url)

@@ -1,0 +1,92 @@
+"""A guest takes their own link along: to show, to scan, or by mail to an address they type.
+
+The address is used once and kept nowhere. The link stands in the page alone, which no cache
+keeps; its own address holds only the invitation's id.
+"""
+
+import logging
+from smtplib import SMTPException
+from typing import Final
+
+from django import forms
+from django.contrib import messages
+from django.core.mail import EmailMessage
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_http_methods
+
+from config.limits import Limit
+from invitations import claims
+from invitations.mailing import one_line
+from invitations.models import Invitation
+from invitations.qr import qr_svg
+
+logger = logging.getLogger(__name__)
+
+# A few typing errors' worth: nobody is to be pestered by way of somebody's invitation.
+MAILS: Final = Limit("own-link-mails", 3, 24 * 60 * 60)
+
+
+class AddressForm(forms.Form):
+    email = forms.EmailField(
+        label="Your email address",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        help_text="For this one mail; it is not kept.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def own_link(request: HttpRequest, pk: str) -> HttpResponse:
+    """Show a guest the link of the invitation that their browser holds; POST mails it."""
+    invitation = held(request, pk)
+    form = AddressForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and mailed(invitation, form):
+        messages.success(request, f"Sent to {form.cleaned_data['email']}.")
+        return HttpResponseRedirect(request.path, status=303)
+    last = invitation.sessions.order_by("status", "-started_at").first()  # active before ended
+    context = {
+        "invitation": invitation,
+        "conversation": last,
+        "form": form,
+        "qr": qr_svg(invitation.url, "QR code of your link"),
+    }
+    response = render(request, "invitations/own_link.html", context)
+    response["Cache-Control"] = "no-store"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def held(request: HttpRequest, pk: str) -> Invitation:
+    """The open invitation that this browser holds as a guest's. Raises `Http404` without one."""
+    found = Invitation.objects.open().held_by(claims.held_invitations(request.session))
+    invitation = found.select_related("scenario", "created_by").filter(pk=pk).first()
+    if invitation is None:
+        raise Http404
+    return invitation
+
+
+def mailed(invitation: Invitation, form: AddressForm) -> bool:
+    """Mail the link to the address of a valid form; else the form says why not."""
+    if not MAILS.take(invitation.pk):
+        form.add_error("email", "Enough mails for today. Copy the link instead, or come back.")
+        return False
+    try:
+        message(invitation, form.cleaned_data["email"]).send()
+    except (OSError, SMTPException, ValueError) as error:
+        logger.warning("A guest's own link was not mailed: %s", type(error).__name__)
+        form.add_error("email", "The mail could not be sent. Copy the link instead.")
+        return False
+    return True
+
+
+def message(invitation: Invitation, email: str) -> EmailMessage:
+    """Return the mail: nothing in it was typed by whoever asks for it."""
+    context = {"invitation": invitation, "scenario": invitation.scenario, "url": invitation.url}
+    name = invitation.scenario.name if invitation.scenario else "your conversation"
+    return EmailMessage(
+        subject=one_line(f"Your own link: {name}"),
+        body=render_to_string("invitations/mail/own_link.txt", context).strip() + "\n",
+        to=[email],
+        headers={"Auto-Submitted": "auto-generated"},
+    )

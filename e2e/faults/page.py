@@ -275,7 +275,7 @@ class Page:
                 self.resyncs += 1
                 self._asking = False
                 await self._sync()
-            case "notice":
+            case "notice" | "watched":
                 pass
             case other:
                 self.problems.append(f"a frame of type {other}")

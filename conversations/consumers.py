@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseTrouble
 
@@ -34,6 +36,15 @@ class ConversationConsumer(AsyncWebsocketConsumer):
     # Frames come from `live`, so Channels need not keep a channel for each socket.
     channel_layer_alias = "none"
     outgoing: Outgoing | None = None
+
+    # Channels closes old database connections before each frame, and so sends each through the
+    # one thread that serves all sockets. Here database work has threads of its own, which tidy up.
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        await self.disconnect(message["code"])
+        raise StopConsumer
 
     async def connect(self) -> None:
         self.bucket = Bucket()

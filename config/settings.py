@@ -285,6 +285,8 @@ ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="")
 PARTNER_MODEL = env.str("PARTNER_MODEL", default="") or "claude-sonnet-5-5"
 COACH_MODEL = env.str("COACH_MODEL", default="") or "claude-haiku-5-5"
 FALLBACK_MODEL = env.str("FALLBACK_MODEL", default="")
+# Tokens that a request to a model may have, the reply included; older turns are left out beyond.
+CONTEXT_TOKENS = env.int("CONTEXT_TOKENS", default=100_000)
 # Seconds a word takes the understudy; by default 500 words a minute, a quick reader's speed.
 UNDERSTUDY_DELAY = env.float("UNDERSTUDY_DELAY", default=0.12)
 # Seconds: to the first token, between chunks, and for a whole reply.

@@ -5,10 +5,10 @@ given in the order in which they commit, and "is a reply running?" has one answe
 constraints on the table enforce. A reply's row is born with the hold for what it may cost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from uuid import UUID
 
 from django.db import transaction
@@ -27,16 +27,21 @@ from conversations.models import (
     MessageStatus,
 )
 from conversations.prompts import Request, Row, coach_request, partner_request
-from conversations.reservations import bound, measure, reserve
+from conversations.reservations import bound, last_call, measure, reserve
+from conversations.window import fitted
 from usage.models import Hold
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply to run: its row, what to ask, and the hold for it, None where it did not fit."""
+    """A reply to run: its row, what to ask, and the hold for it, None where it did not fit.
+
+    `since` is the row that the request begins at, 0 for the beginning of the conversation.
+    """
 
     message: Message
     request: Request
+    since: int
     hold: Hold | None
 
 
@@ -119,9 +124,10 @@ class Locked:
 
     def partner_reply(self, parent_id: int | None, *, restarts: int = 0) -> Reply:
         """A reply of the partner's about to run in this process."""
-        request = partner_request(self.conversation, self.rows)
         reply = Message(role=MessageRole.PARTNER, parent_id=parent_id, restarts=restarts)
-        return self._begin(reply, request)
+        lines = [row.pk for row in self.said() if row.role == MessageRole.USER]
+        build = partial(partner_request, self.conversation, self.rows)
+        return self._begin(reply, build, lines)
 
     def coach_reply(self, kind: Kind, parent_id: int | None) -> Reply:
         """A reply of the coach's about to run, with note of how far the coach has read."""
@@ -133,15 +139,20 @@ class Locked:
             parent_id=parent_id,
             heard_through=heard[-1] if heard else None,
         )
-        return self._begin(reply, coach_request(self.conversation, self.rows, reply))
+        build = partial(coach_request, self.conversation, self.rows, reply)
+        return self._begin(reply, build, heard)
 
-    def _begin(self, reply: Message, request: Request) -> Reply:
-        most = bound(request, reply.role, self.rows)
+    def _begin(
+        self, reply: Message, build: Callable[[int], Request], starts: Sequence[int]
+    ) -> Reply:
+        last = last_call(reply.role, self.rows)
+        request, since = fitted(build, starts, last)
+        most = bound(request, since, last)
         reply.hold = reserve(self.conversation, request, reply.stream_type, most)
-        reply.metadata = measure(request) if reply.hold else None
+        reply.metadata = measure(request, since) if reply.hold else None
         reply.status = MessageStatus.STREAMING
         reply.lease_owner, reply.lease_expires_at = PROCESS, timezone.now() + LEASE
-        return Reply(self.add(reply), request, reply.hold)
+        return Reply(self.add(reply), request, since, reply.hold)
 
     # --- What the coach does next ---
 

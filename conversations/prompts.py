@@ -5,6 +5,7 @@ beginning: the request of one turn is a prefix of the next one's. The partner se
 conversation. The coach reads each exchange as one user turn and its own notes as its own.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -154,10 +155,15 @@ def _said(messages: Iterable[Said]) -> list[Said]:
     ]
 
 
-def partner_request(conversation: ConversationSession, messages: Sequence[Said]) -> Request:
-    """The partner's next reply to `messages` (all rows of the conversation, by id)."""
+def partner_request(
+    conversation: ConversationSession, messages: Sequence[Said], since: int = 0
+) -> Request:
+    """The partner's next reply to `messages` (all rows of the conversation, by id).
+
+    What was said before the row `since` is left out, as where it does not fit any more.
+    """
     turns = _Turns()
-    said = _said(messages)
+    said = [message for message in _said(messages) if message.pk >= since]
     if not said or said[0].role == MessageRole.PARTNER:
         turns.add("user", OPENING_CUE)
     for message in said:
@@ -174,25 +180,23 @@ def partner_request(conversation: ConversationSession, messages: Sequence[Said])
 
 
 def coach_request(
-    conversation: ConversationSession, messages: Sequence[Said], reply: Said
+    conversation: ConversationSession, messages: Sequence[Said], reply: Said, since: int = 0
 ) -> Request:
     """The coach's `reply`, which stands in `messages`, or is about to come after them.
 
     Each coach row says through `heard_through` which exchanges it had read, so the order of
-    the request is the order of the calls and never changes afterwards.
+    the request is the order of the calls and never changes afterwards. Exchanges that ended
+    before the row `since` are left out, with what the coach wrote about them.
     """
     turns = _Turns()
-    exchanges = _exchanges(messages)
+    exchanges = deque(exchange for exchange in _exchanges(messages) if exchange[0] >= since)
     questions = {m.pk: m for m in messages if m.role == MessageRole.USER and m.kind == Kind.ASIDE}
-    heard = 0
     asked: set[int | None] = set()
     before = [m for m in messages if m.role == MessageRole.COACH and m.pk != reply.pk]
+    before = [m for m in before if (m.heard_through or 0) >= since]
     for row in (*(m for m in before if reply.pk is None or m.pk < reply.pk), reply):
-        through = row.heard_through or 0
-        for last, text in exchanges:
-            if heard < last <= through:
-                turns.add("user", text)
-        heard = max(heard, through)
+        while exchanges and exchanges[0][0] <= (row.heard_through or 0):
+            turns.add("user", exchanges.popleft()[1])
         # A second try at an answer does not repeat the question.
         cue = row.parent_id if row.kind == Kind.ASIDE else None
         if row.kind in (Kind.ASIDE, Kind.DEBRIEF) and cue not in asked:

@@ -243,7 +243,7 @@ async def _reply(run: Run) -> Step | None:
     request, hold = run.reply.request, run.reply.hold
     if hold is None:
         counted = await llm.count_tokens(request)
-        take = partial(in_thread, shrink, run.message, request, counted)
+        take = partial(in_thread, shrink, run.message, request, run.reply.since, counted)
         request, hold = await _patiently(run, take)
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")

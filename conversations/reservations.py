@@ -1,6 +1,6 @@
 """The hold for the most that a reply can cost, taken before it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,24 +19,33 @@ class Lost(Exception):
     """The reply is not this process's any more: another one has closed it."""
 
 
-def measure(request: Request) -> dict[str, Any]:
-    """What a reply's row keeps of its request, so that the next call can be bounded by it."""
-    return {"model": request.model, "size": request.size, "blocks": request.blocks}
+def measure(request: Request, since: int) -> dict[str, Any]:
+    """What a reply's row keeps of its request, for the next one of its stream.
+
+    Its size bounds the next call; `since` is the row that both begin at.
+    """
+    size = {"size": request.size, "blocks": request.blocks}
+    return {"model": request.model, "since": since, **size}
 
 
-def bound(request: Request, role: str, before: Sequence[Said]) -> int:
-    """The most input tokens that `request` can have, a reply of `role` to the rows `before`.
+def last_call(role: str, before: Sequence[Said]) -> dict[str, Any]:
+    """What was measured of the newest call of a stream; empty before the first."""
+    calls = (row for row in reversed(before) if row.role == role and row.metadata)
+    return next((row.metadata for row in calls if row.metadata), {})
+
+
+def bound(request: Request, since: int, last: Mapping[str, Any]) -> int:
+    """The most input tokens that `request` can have, which begins at the row `since`.
 
     What the last call of its stream really had, plus the bytes that came since: a token has
     at least one byte. Without such a call, all bytes.
     """
-    calls = (row for row in reversed(before) if row.role == role and row.metadata)
-    last = next((row.metadata for row in calls), None)
-    if not last or last.get("model") != request.model or not last.get("input_tokens"):
+    known = last.get("input_tokens")
+    if not known or (last.get("model"), last.get("since", 0)) != (request.model, since):
         return request.bound
     grown = max(0, request.size - int(last["size"]))
     blocks = max(0, request.blocks - int(last["blocks"]))
-    return min(request.bound, int(last["input_tokens"]) + grown + BLOCK_OVERHEAD * (blocks + 2))
+    return min(request.bound, int(known) + grown + BLOCK_OVERHEAD * (blocks + 2))
 
 
 def reserve(
@@ -54,7 +63,9 @@ def reserve(
 
 
 @transaction.atomic
-def shrink(message_id: int, request: Request, counted: int | None) -> tuple[Request, Hold | None]:
+def shrink(
+    message_id: int, request: Request, since: int, counted: int | None
+) -> tuple[Request, Hold | None]:
     """A hold from the exact count, with a shorter reply if need be; None below the useful least.
 
     A hold that the reply has already is given again: an answer may get lost on its way. Raises
@@ -68,7 +79,7 @@ def shrink(message_id: int, request: Request, counted: int | None) -> tuple[Requ
     if reply.hold is not None:
         return replace(request, max_tokens=reply.hold.max_tokens), reply.hold
     before = list(reply.session.messages.filter(pk__lt=reply.pk, metadata__isnull=False))
-    most = bound(request, reply.role, before)
+    most = bound(request, since, last_call(reply.role, before))
     if counted is not None:
         most = min(most, round(counted * COUNT_MARGIN) + BLOCK_OVERHEAD)
     room = available(reply.session.purse) - most
@@ -77,5 +88,5 @@ def shrink(message_id: int, request: Request, counted: int | None) -> tuple[Requ
     request = replace(request, max_tokens=min(request.max_tokens, room))
     hold = reserve(reply.session, request, reply.stream_type, most)
     if hold is not None:
-        Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=measure(request))
+        Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=measure(request, since))
     return request, hold

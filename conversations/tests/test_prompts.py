@@ -214,3 +214,29 @@ def test_no_text_has_more_tokens_than_its_bound(text):
     request = partner_request(TALK, [user(1, text)])
     stripped = text.rstrip() if text.strip() else ""
     assert request.bound >= len(request.system.encode()) + len(stripped.encode())
+
+
+@given(st.lists(st.sampled_from(["exchange", "note", "aside"]), max_size=12), st.data())
+def test_wherever_a_request_begins_it_is_the_learners_turn_and_roles_alternate(steps, data):
+    rows, heard = [], [0]
+    lines = [0]
+    for step in steps:
+        pk = len(rows) + 1
+        if step == "exchange":
+            rows += [user(pk, f"Line {pk}"), partner(pk + 1, f"Answer {pk}", parent_id=pk)]
+            lines.append(pk)
+            heard.append(pk + 1)
+        elif step == "note" and heard[-1]:
+            rows.append(coach(pk, f"Note {pk}", heard=heard[-1], parent_id=lines[-1]))
+        elif step == "aside":
+            rows.append(user(pk, f"Question {pk}", kind=Kind.ASIDE))
+            answer = {"kind": Kind.ASIDE, "parent_id": pk}
+            rows.append(coach(pk + 1, f"Advice {pk}", heard=heard[-1] or None, **answer))
+    rows.append(user(len(rows) + 1, "The last line"))
+    since = data.draw(st.sampled_from(lines))
+    request = partner_request(TALK, rows, since)
+    assert "The last line" in request.messages[-1]["content"][-1]["text"]
+    reply = coach(None, "", heard=heard[-1] or None, kind=Kind.DEBRIEF)
+    for built in (request, coach_request(TALK, rows, reply, data.draw(st.sampled_from(heard)))):
+        roles = [turn["role"] for turn in built.messages]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]

@@ -275,6 +275,29 @@ async def test_the_next_hold_builds_on_what_the_last_call_really_had(conversatio
     assert second.tokens > 90 + 400
 
 
+async def test_a_long_conversation_is_told_from_later_on_before_the_model_complains(
+    conversation, model_server, settings
+):
+    settings.CONTEXT_TOKENS = 1500
+    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(
+        quota={"tokens": 10_000_000, "label": ""}
+    )
+    begins = []
+    for number in range(30):
+        await talk(conversation, f"Line {number}. " + "Some words of mine. " * 10)
+        body = model_server.requests("partner")[-1]["body"]
+        begins.append(body["messages"][0]["content"][0]["text"][:8])
+        assert "Ray, loud and lonely" in body["system"][0]["text"]
+        assert f"Line {number}." in json.dumps(body["messages"][-1])
+    assert all(m.status == "complete" for m in await rows(conversation, role="partner"))
+    # In large steps: between two of them requests only grow.
+    assert 1 < len(set(begins)) < 12
+    for call in model_server.requests("coach"):
+        assert call["body"]["messages"][0]["role"] == "user"
+    sizes = [len(json.dumps(c["body"]["messages"])) for c in model_server.requests("coach")]
+    assert max(sizes) < 3 * 1500 * 2.5
+
+
 async def test_a_small_budget_is_counted_exactly_and_the_reply_made_to_fit(
     conversation, model_server, tight
 ):
@@ -414,7 +437,7 @@ async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(
 
     def found_a_moment_ago(pk):
         row = found(pk)
-        shrink(pk, reply.request, 10)
+        shrink(pk, reply.request, 0, 10)
         return row
 
     monkeypatch.setattr(leases, "_found", found_a_moment_ago)
@@ -428,7 +451,7 @@ async def test_a_hold_whose_answer_got_lost_is_not_taken_twice(conversation, tig
     reply = sent.replies[0]
     counted = await llm.count_tokens(reply.request)
     first, again = [
-        await sync_to_async(shrink)(reply.message.pk, reply.request, counted) for _ in range(2)
+        await sync_to_async(shrink)(reply.message.pk, reply.request, 0, counted) for _ in range(2)
     ]
     assert first == again
     assert await Hold.objects.acount() == 1

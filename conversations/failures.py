@@ -18,8 +18,8 @@ WORDS: Final = {
     "empty": "The reply came back empty. " + AGAIN,
     "max_tokens": "The reply was cut short because it grew too long.",
     "too_long": "This conversation has grown too long for the model. End it and start a new one.",
-    "budget": "There is not enough budget left for another reply. Ask whoever invited you for "
-    "more, or end the conversation.",
+    "budget": "There is not enough budget left for another reply, so none was begun. Ask for more, "
+    "or end the conversation.",
     "key": "The model cannot be used at present. Please tell whoever invited you.",
     "model": "The model of this scenario is no longer available. Please tell whoever invited you.",
     "spend_limit": "The model cannot be used at present. Please tell whoever invited you.",
@@ -27,9 +27,18 @@ WORDS: Final = {
     "error": "Something went wrong on our side. " + AGAIN,
 }
 
+# What the coach goes without, by `Message.kind`, where the budget does not reach for it.
+FOREGONE: Final = {
+    "note": "There is not enough budget left for a note on this line, so none was begun.",
+    "aside": "There is not enough budget left for an answer, so none was begun.",
+    "debrief": "There was not enough budget left for the coach to write this. The conversation "
+    "and the coach's notes stay here for you to read.",
+}
 
-def words(failure: str, who: str) -> str:
-    """The sentence for a failure code of `who`'s reply; empty where there is none."""
+
+def words(failure: str, who: str, kind: str = "") -> str:
+    """The sentence for a failure code of `who`'s reply of a `kind`; empty where there is none."""
     if not failure:
         return ""
-    return WORDS.get(failure, WORDS["error"]).format(who=who)
+    sentence = FOREGONE.get(kind) if failure == "budget" else None
+    return (sentence or WORDS.get(failure, WORDS["error"])).format(who=who)

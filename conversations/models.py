@@ -309,7 +309,7 @@ class Message(models.Model):
     def failure_words(self) -> str:
         """What happened to this reply and what to do, for a person; empty if all is well."""
         who = "The coach" if self.role == MessageRole.COACH else self.session.partner_persona
-        return failures.words(self.failure, who)
+        return failures.words(self.failure, who, self.kind)
 
     @property
     def can_retry(self) -> bool:

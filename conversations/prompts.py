@@ -17,11 +17,10 @@ from scenarios.catalogue import chat_options
 
 OPENING_CUE: Final = "(The conversation begins. You speak first.)"
 
-# Output limits in tokens. A turn has one to four sentences, a note at most three; below the
-# least a reply would only be cut in mid-sentence, so it is not begun.
-PARTNER_MOST, PARTNER_LEAST = 400, 120
-COACH_MOST, COACH_LEAST = 320, 100
-DEBRIEF_MOST, DEBRIEF_LEAST = 700, 250
+# Output limits in tokens. A turn has one to four sentences, a note at most three.
+PARTNER_MOST: Final = 400
+COACH_MOST: Final = 320
+DEBRIEF_MOST: Final = 700
 # What a provider may add around each block of text, in tokens; measured at 3 to 8.
 BLOCK_OVERHEAD: Final = 16
 
@@ -81,13 +80,12 @@ Said = Row | Message
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a model. `least` is the smallest useful `max_tokens`."""
+    """What is asked of a model."""
 
     model: str
     system: str
     messages: list[dict[str, Any]]
     max_tokens: int
-    least: int
 
     @property
     def size(self) -> int:
@@ -175,7 +173,6 @@ def partner_request(
         ),
         messages=turns.list,
         max_tokens=PARTNER_MOST,
-        least=PARTNER_LEAST,
     )
 
 
@@ -216,7 +213,6 @@ def coach_request(
         ),
         messages=turns.list,
         max_tokens=DEBRIEF_MOST if is_debrief else COACH_MOST,
-        least=DEBRIEF_LEAST if is_debrief else COACH_LEAST,
     )
 
 

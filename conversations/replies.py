@@ -20,7 +20,7 @@ from conversations.database import AWAY, in_thread, in_thread_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
 from conversations.models import ConversationSession, MessageStatus
-from conversations.reservations import Lost, shrink
+from conversations.reservations import Lost, reserve_counted
 from usage.holds import CallRecord
 
 logger = logging.getLogger(__name__)
@@ -243,8 +243,8 @@ async def _reply(run: Run) -> Step | None:
     request, hold = run.reply.request, run.reply.hold
     if hold is None:
         counted = await llm.count_tokens(request)
-        take = partial(in_thread, shrink, run.message, request, run.reply.since, counted)
-        request, hold = await _patiently(run, take)
+        take = partial(in_thread, reserve_counted, run.message, request, run.reply.since, counted)
+        hold = await _patiently(run, take)
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")
     if run.leaving:

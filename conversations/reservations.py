@@ -1,14 +1,13 @@
 """The hold for the most that a reply can cost, taken before it is asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from django.db import transaction
 
 from conversations.models import ConversationSession, Message
 from conversations.prompts import BLOCK_OVERHEAD, Request, Said
-from usage.holds import available, take_hold
+from usage.holds import take_hold
 from usage.models import Hold
 
 # A provider's count is an estimate; this much may be added when it is charged.
@@ -63,11 +62,13 @@ def reserve(
 
 
 @transaction.atomic
-def shrink(
+def reserve_counted(
     message_id: int, request: Request, since: int, counted: int | None
-) -> tuple[Request, Hold | None]:
-    """A hold from the exact count, with a shorter reply if need be; None below the useful least.
+) -> Hold | None:
+    """A hold where the exact count of the input makes it fit; None where it does not.
 
+    The reply keeps all of its `max_tokens`: one that had less might be cut in mid-sentence, and
+    what cannot finish is not begun. That costs a budget nothing but its last few hundred tokens.
     A hold that the reply has already is given again: an answer may get lost on its way. Raises
     `Lost` if another process has closed the reply.
     """
@@ -77,16 +78,12 @@ def shrink(
     if reply is None:
         raise Lost
     if reply.hold is not None:
-        return replace(request, max_tokens=reply.hold.max_tokens), reply.hold
+        return reply.hold
     before = list(reply.session.messages.filter(pk__lt=reply.pk, metadata__isnull=False))
     most = bound(request, since, last_call(reply.role, before))
     if counted is not None:
         most = min(most, round(counted * COUNT_MARGIN) + BLOCK_OVERHEAD)
-    room = available(reply.session.purse) - most
-    if room < request.least:
-        return request, None
-    request = replace(request, max_tokens=min(request.max_tokens, room))
     hold = reserve(reply.session, request, reply.stream_type, most)
     if hold is not None:
         Message.objects.filter(pk=reply.pk).update(hold=hold, metadata=measure(request, since))
-    return request, hold
+    return hold

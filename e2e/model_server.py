@@ -27,6 +27,7 @@ Behaviours, all optional, may be combined:
 | `no_stop` | a clean end of file after so many chunks, without `message_stop` |
 | `empty` | status 200 and not one event |
 | `stop_reason` | `end_turn` unless named |
+| `obey` | a chunk is a token: none is said, or counted, beyond the request's `max_tokens` |
 | `usage` | the counts to report; `False` leaves usage out |
 | `model` | the model that claims to answer |
 | `contains` | only for a request whose JSON holds this text |
@@ -212,7 +213,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if does.get("empty"):
             return self.finish_stream()
-        chunks, usage = said(does, record), usage_of(does, record)
+        chunks, most = said(does, record), record["body"]["max_tokens"]
+        if does.get("obey") and len(chunks) > most:
+            chunks = chunks[:most]
+            does = does | {"chunks": chunks, "stop_reason": "max_tokens"}
+        usage = usage_of(does, record)
         start = message(does, record) | {"content": [], "stop_reason": None}
         if usage is not None:
             start["usage"] = usage | {"output_tokens": 1}

@@ -14,7 +14,6 @@ REQUEST = Request(
     system="You play Uncle Ray.",
     messages=[{"role": "user", "content": [{"type": "text", "text": "Hello"}]}],
     max_tokens=50,
-    least=10,
 )
 
 

@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from conversations.models import ConversationSession, Message, MessageRole
+from conversations.prompts import PARTNER_MOST
 from usage.budgets import Budget, budget
 
 Frame = dict[str, Any]
@@ -46,7 +47,7 @@ def notice(message: int, text: str) -> Frame:
 
 def conversation_budget(conversation: ConversationSession) -> Budget:
     """What is left for `conversation`, as its learner sees it."""
-    return budget(conversation.purse, session_id=conversation.pk)
+    return budget(conversation.purse, session_id=conversation.pk, longest_reply=PARTNER_MOST)
 
 
 def state(

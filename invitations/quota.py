@@ -49,14 +49,15 @@ def exchanges(tokens: int) -> int:
     return max(exchanges_from(tokens, FIRST_EXCHANGE), 1)
 
 
-def exchanges_from(tokens: int, cost: int) -> int:
+def exchanges_from(tokens: int, cost: int, growth: int = EACH_NEXT, to_begin: int = 0) -> int:
     """Return about how many more exchanges fit if the next one costs `cost` tokens.
 
-    Each costs a little more than the one before, since the conversation is read again.
+    Each costs `growth` more than the one before, since the conversation is read again, and
+    needs `to_begin` more than it costs, which is given back at its end.
     """
     count, left = 0, tokens
-    while left >= cost:
-        count, left, cost = count + 1, left - cost, cost + EACH_NEXT
+    while left >= cost + to_begin:
+        count, left, cost = count + 1, left - cost, cost + growth
     return count
 
 

@@ -12,6 +12,8 @@ from usage.models import StreamType, UsageLog, allowance_of
 # Words for large numbers would only pretend precision.
 MANY: Final = 20
 WARN_AT_PERCENT: Final = 80
+# Calls of each voice that tell what the next one will cost.
+RECENT: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,21 @@ class Budget:
         return f"about {self.exchanges_left} exchanges left"
 
 
-def budget(purse: Purse, *, session_id: int) -> Budget:
-    """What is left in `purse` for the conversation `session_id`.
+def budget(purse: Purse, *, session_id: int, longest_reply: int = 0) -> Budget:
+    """What is left in `purse` for the conversation `session_id`, by its own recent exchanges.
 
-    The next exchange is taken to cost a little more than the last one did, partner and coach
-    together; before the first one, what the invitation promises by.
+    The next exchange is taken to cost what the last one did, partner and coach together, and
+    as much more as each of the recent ones cost more than the one before; before the first,
+    what the invitation promises by. It only begins while `longest_reply` tokens are there,
+    however short replies have been.
     """
     left = available(purse)
     limit, advice = _limit(purse)
-    last = _last_exchange(session_id)
-    cost = last + EACH_NEXT if last else FIRST_EXCHANGE
+    cost, growth, spoken = _recent(session_id)
     used = 0 if limit is None else round(100 * (limit - left) / limit) if limit else 100
+    to_begin = max(0, longest_reply - spoken) if spoken else 0
     return Budget(
-        exchanges_left=exchanges_from(left, cost),
+        exchanges_left=exchanges_from(left, cost, growth, to_begin),
         percent=min(100, max(0, used)),
         limited=limit is not None and left < UNLIMITED,
         advice=advice,
@@ -94,12 +98,20 @@ def _limit(purse: Purse) -> tuple[int | None, str]:
     )
 
 
-def _last_exchange(session_id: int) -> int:
-    """Tokens of the newest partner call and the newest coach call together; 0 before any."""
+def _recent(session_id: int) -> tuple[int, int, int]:
+    """What the next exchange will cost, how much more each one after it, and how much of that
+    the partner says, all in tokens.
+    """
     logs = UsageLog.objects.filter(session=session_id, is_estimate=False, output_tokens__gt=0)
-    total = 0
+    cost = growth = spoken = 0
     for stream in (StreamType.PARTNER, StreamType.COACH):
-        newest = logs.filter(stream_type=stream).order_by("timestamp").last()
-        if newest:
-            total += newest.input_tokens + newest.output_tokens
-    return total
+        # By one index, few of them, newest first.
+        calls = logs.filter(stream_type=stream).order_by("-timestamp")[:RECENT]
+        said = [(log.input_tokens + log.output_tokens, log.output_tokens) for log in calls]
+        if not said:
+            continue
+        more = (said[0][0] - said[-1][0]) // (len(said) - 1) if len(said) > 1 else EACH_NEXT // 2
+        cost, growth = cost + said[0][0] + max(0, more), growth + max(0, more)
+        if stream == StreamType.PARTNER:
+            spoken = said[0][1]
+    return (cost, growth, spoken) if cost else (FIRST_EXCHANGE, EACH_NEXT, 0)

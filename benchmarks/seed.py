@@ -48,6 +48,17 @@ def session(**data: Any) -> str:
     return str(store.session_key)
 
 
+def sign_in(user: User) -> str:
+    """A session that `user` is signed in with."""
+    return session(
+        **{
+            SESSION_KEY: str(user.pk),
+            BACKEND_SESSION_KEY: "accounts.backends.RoleBackend",
+            HASH_SESSION_KEY: user.get_session_auth_hash(),
+        }
+    )
+
+
 def room(scenario: Scenario, owner: User) -> tuple[ConversationSession, dict[str, Any]]:
     invitation = Invitation.objects.create(
         scenario=scenario,
@@ -100,15 +111,10 @@ def main(count: int, lengths: list[int]) -> None:
         conversation, entry = room(scenario, owner)
         fill(conversation, turns)
         read.append({"turns": turns, **entry})
-    admin_session = {
-        SESSION_KEY: str(owner.pk),
-        BACKEND_SESSION_KEY: "accounts.backends.RoleBackend",
-        HASH_SESSION_KEY: owner.get_session_auth_hash(),
-    }
     made = {
         "rooms": [room(scenario, owner)[1] for _ in range(count)],
         "read": read,
-        "staff": session(**admin_session),
+        "staff": sign_in(owner),
     }
     print(json.dumps(made))
 

@@ -8,7 +8,7 @@ from django.utils.functional import cached_property
 
 from config.admin import RecordAdmin
 
-MOST: Final = 10_000
+MOST: Final = 5_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import ActionLocation
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -72,7 +73,11 @@ class ScenarioAdmin(DeskAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
         """What somebody wrote for themselves is for administrators alone."""
-        found = super().get_queryset(request).annotate(sessions_count=Count("sessions"))
+        # Counted apart: a join would sort thousands of conversations by the scenario's prompts.
+        sessions = Scenario._meta.get_field("sessions").related_model._default_manager
+        each = sessions.filter(scenario=OuterRef("pk")).order_by().values("scenario")
+        count = Subquery(each.annotate(count=Count("pk")).values("count"))
+        found = super().get_queryset(request).annotate(sessions_count=Coalesce(count, 0))
         return found if is_administrator(request) else found.filter(owner=None)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

@@ -72,6 +72,9 @@ class UsageLog(models.Model):
             models.Index(fields=["model", "timestamp"], name="usagelog_model_time"),
             models.Index(fields=["stream_type", "timestamp"], name="usagelog_stream_time"),
             models.Index(
+                fields=["stream_type", "model", "timestamp"], name="usagelog_stream_model_time"
+            ),
+            models.Index(
                 fields=["timestamp"], condition=Q(is_estimate=True), name="usagelog_estimate_time"
             ),
         ]

@@ -8,10 +8,7 @@ from django.db.models.fields import NOT_PROVIDED
 from django.utils import timezone
 
 # What a model's constraints ask for beyond its fields' types.
-QUOTA = {"quota": {"tokens": 25_000, "label": "Short"}}
 SPECIAL: dict[str, dict[str, Any]] = {
-    "invitations.Invitation": QUOTA,
-    "invitations.QuotaPreset": QUOTA,
     "usage.Hold": {"user": None},
     "conversations.Viewing": {"kind": "transcript"},
 }
@@ -50,6 +47,8 @@ def value(field: Any, number: int) -> Any:
             return timezone.now().date()
         case models.BooleanField():
             return False
+        case models.JSONField(name="quota"):
+            return {"tokens": 25_000, "label": "Short"}
         case models.JSONField():
             return {}
         case models.UUIDField():

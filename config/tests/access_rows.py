@@ -99,6 +99,7 @@ PAGES: Final = [
     Row("conversations:show", BOTH, everybody(OWN), "conversation"),
     Row("conversations:debrief", BOTH, everybody(OWN), "conversation"),
     Row("conversations:transcript", READ, everybody(OWN), "conversation"),
+    Row("conversations:keep", "POST", everybody(OWN), "conversation"),
     Row("conversations:more", BOTH, everybody(OWN), "conversation with an inviter"),
     Row("accounts:account", BOTH, accounts(YES)),
     Row("accounts:end_device", "POST", accounts(OWN), "device"),

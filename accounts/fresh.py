@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from allauth.account import app_settings
-from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import (
     did_recently_reauthenticate,
     get_reauthentication_flows,
@@ -18,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import reverse
 from django.utils.http import urlencode
 
+SIGNED_IN_AT: Final = "signed_in_at"
 View = Callable[..., HttpResponseBase]
 
 
@@ -47,10 +47,15 @@ def fresh_sign_in_required(back: str, *, to_look: bool = False) -> Callable[[Vie
     return decorator
 
 
+def note_sign_in(sender: object, request: HttpRequest, **extra: Any) -> None:
+    """Receive Django's `user_logged_in`: allauth keeps no record of a sign-up."""
+    request.session[SIGNED_IN_AT] = time.time()
+
+
 def _just_signed_in(request: HttpRequest) -> bool:
-    records = get_authentication_records(request, request.user)
-    oldest = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
-    return any(record["at"] > oldest for record in records)
+    return (
+        time.time() - request.session.get(SIGNED_IN_AT, 0) < app_settings.REAUTHENTICATION_TIMEOUT
+    )
 
 
 def _sign_in_again(request: HttpRequest, path: str) -> HttpResponse:

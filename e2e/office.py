@@ -91,6 +91,23 @@ def new_link(pk: str) -> str:
     return row.url
 
 
+def dump() -> str:
+    """Every column of every row of every table."""
+    return canaries.dump()
+
+
+def let_a_week_pass(email: str) -> None:
+    """Make it time to erase somebody."""
+    User.objects.filter(email=email).update(erase_at=timezone.now())
+
+
+def figures() -> dict[str, int]:
+    """How many calls are logged, and of how many anything tells whose they were."""
+    calls = UsageLog.objects.all()
+    nobodys = calls.filter(user_id=None, invitation_id=None, session=None)
+    return {"calls": calls.count(), "somebodys": calls.count() - nobodys.count()}
+
+
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -98,15 +115,18 @@ if __name__ == "__main__":
     from allauth.account.models import EmailAddress
     from django.contrib.sessions.models import Session
     from django.core.serializers.json import DjangoJSONEncoder
+    from django.utils import timezone
 
     from accounts.models import User
     from conversations.models import Message
+    from conversations.tests import canaries
     from invitations.models import Invitation
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
     known = (invite, scenario, user, messages, usage, invitation, new_link, change_user)
-    tasks = {task.__name__: task for task in (*known, end_sessions, revoke)}
+    leaving = (dump, let_a_week_pass, figures)
+    tasks = {task.__name__: task for task in (*known, end_sessions, revoke, *leaving)}
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

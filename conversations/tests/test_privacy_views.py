@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 from accounts.tests.people import PASSWORD, person
+from accounts.tests.test_sign_in import code_in
 from conversations.models import ConversationSession, Message
 from conversations.tests.canaries import unpacked
 
@@ -35,8 +36,7 @@ def signed_in(user, ago=0, client=None):
     client = client or Client()
     client.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
     session = client.session
-    session["account_authentication_methods_user"] = user.pk
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time() - ago}]
+    session["signed_in_at"] = time.time() - ago
     session.save()
     return client
 
@@ -126,6 +126,12 @@ def test_without_a_password_they_sign_in_again(dana):
     assert "Please sign in again" in client.get(response["Location"]).content.decode()
     assert User.objects.get().erase_at is None
     assert client.post(ERASE)["Location"].startswith("/accounts/login/")
+
+
+def test_who_has_just_signed_up_is_not_asked_again(client, mailoutbox):
+    client.post("/accounts/signup/", {"email": "new@example.com"})
+    client.post("/accounts/confirm-email/", {"code": code_in(mailoutbox)})
+    assert client.post(ERASE)["Location"] == "/account/"
 
 
 def test_nobody_downloads_all_day(dana):

@@ -87,6 +87,7 @@ class World:
         client = Client()
         client.post(mine.get_absolute_url())
         self.cookies["guest"] = _session_of(client)
+        self.taken_up = mine.pk
         return mine.sessions.get().pk
 
     def _olives(self) -> None:
@@ -172,6 +173,10 @@ class World:
         return {
             "": {"any": {}},
             "link": {"any": {"link": self.invitation.link}},
+            "invitation that one holds": {
+                "own": {"guest": {"pk": self.taken_up}},
+                "others": [{"pk": self.invitation.pk}],
+            },
             "group link": {"any": {"link": self.group.link}},
             "device": {
                 "own": {name: {"pk": self.devices[name].pk} for name in self.users},

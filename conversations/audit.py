@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Collection
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,7 +25,7 @@ from django.utils.crypto import constant_time_compare
 from accounts.models import User
 from conversations import frames
 from conversations.database import in_thread
-from conversations.live import Listener
+from conversations.live import RESYNC, Listener
 from conversations.models import ConversationSession
 from conversations.readers import may_read
 from conversations.viewings import LASTS, Viewing, watchers
@@ -37,6 +38,8 @@ SIGNED_OUT: Final = 4401
 GONE: Final = 4404
 # The code of a server that restarts: the page comes back by itself.
 RESTARTING: Final = 1012
+# What staff gave a conversation on an invitation: tokens, and until when.
+type Terms = tuple[int, datetime] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,35 @@ class Pass:
     user_id: str | None
     viewing: str | None = None
     role: str | None = None
+    terms: Terms = field(default=None, compare=False)
 
 
-def expired(passes: Collection[Pass]) -> dict[Pass, int]:
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a look at all sockets found, by pass and by conversation."""
+
+    codes: dict[Pass, int]
+    watchers: dict[int, str]
+    terms: dict[int, Terms]
+
+
+def conversations_of(passes: Collection[Pass]) -> dict[int, ConversationSession]:
+    rows = ConversationSession.objects.select_related("invitation")
+    return rows.in_bulk([one.conversation for one in passes])
+
+
+def expired(
+    passes: Collection[Pass], conversations: dict[int, ConversationSession] | None = None
+) -> dict[Pass, int]:
     """The passes that let nobody in any more, each with the code to close its socket with."""
+    if conversations is None:
+        conversations = conversations_of(passes)
     keys = {one.session_key for one in passes if one.session_key}
     sessions: dict[str, dict[str, Any]] = {
         session.session_key: session.get_decoded()
         for session in Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     }
     users = User.objects.in_bulk([one.user_id for one in passes if one.user_id])
-    conversations = ConversationSession.objects.select_related("invitation").in_bulk(
-        [one.conversation for one in passes]
-    )
     codes: dict[Pass, int] = {}
     for one in passes:
         session = sessions.get(one.session_key or "", {})
@@ -84,13 +103,23 @@ def _may_stay(
     return conversation.is_visible_to(one.user_id, held_invitations(session))
 
 
-def look(passes: Collection[Pass]) -> tuple[dict[Pass, int], dict[int, str]]:
-    """What `expired` gives and, by conversation, words on who watches; renews who does here."""
-    codes = expired(passes)
+def look(passes: Collection[Pass]) -> Findings:
+    """Look at all sockets, and renew the record of who watches here."""
+    conversations = conversations_of(passes)
+    codes = expired(passes, conversations)
     here = [one.viewing for one in passes if one.viewing and one not in codes]
     if here:
         Viewing.objects.renew(here)
-    return codes, watchers()
+    given = {
+        pk: terms_of(one.invitation.quota, one.invitation.expires_at) if one.invitation else None
+        for pk, one in conversations.items()
+    }
+    return Findings(codes, watchers(), given)
+
+
+def terms_of(quota: dict[str, Any] | None, until: datetime | None) -> Terms:
+    """What a page is told of once it changes; of an invitation's two fields."""
+    return (int(quota["tokens"]), until) if quota and until else None
 
 
 def _is_signed_in(session: dict[str, Any], user_id: str | None, user: User | None) -> bool:
@@ -118,12 +147,15 @@ class Auditor:
         self._admitted: dict[Listener, Pass] = {}
         # What each page was told last of who watches.
         self._told: dict[Listener, str] = {}
+        # On what terms each page talks, as it knows.
+        self._terms: dict[Listener, Terms] = {}
         self._looked_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def admit(self, listener: Listener, by: Pass) -> None:
         """Look after a socket until `dismiss`."""
         self._admitted[listener] = by
+        self._terms[listener] = by.terms
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._look(), context=Context())
 
@@ -131,29 +163,38 @@ class Auditor:
         """The socket is closed."""
         self._admitted.pop(listener, None)
         self._told.pop(listener, None)
+        self._terms.pop(listener, None)
 
     async def _look(self) -> None:
         self._looked_at = time.monotonic()
         while self._admitted:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                codes, watched = await in_thread(look, set(self._admitted.values()))
+                found = await in_thread(look, set(self._admitted.values()))
             except DatabaseError as error:
                 logger.warning("Sockets were not looked at: %s", type(error).__name__)
                 self._let_nobody_watch_unseen()
                 continue
             self._looked_at = time.monotonic()
             for listener, by in tuple(self._admitted.items()):
-                if by in codes:
-                    listener.hang_up(codes[by])
-                else:
-                    self._tell(listener, watched.get(by.conversation, ""))
+                if by in found.codes:
+                    listener.hang_up(found.codes[by])
+                elif by.conversation in found.terms:
+                    self._tell(listener, found.watchers.get(by.conversation, ""))
+                    if by.viewing is None:
+                        self._tell_terms(listener, found.terms[by.conversation])
 
     def _tell(self, listener: Listener, words: str) -> None:
         # At first in any case: the page may show what was true before its line broke.
         if self._told.get(listener) != words:
             self._told[listener] = words
             listener.deliver(json.dumps(frames.watched(words), ensure_ascii=False))
+
+    def _tell_terms(self, listener: Listener, terms: Terms) -> None:
+        """Have a page ask for its budget once staff have changed it: it may go on now."""
+        if self._terms[listener] != terms:
+            self._terms[listener] = terms
+            listener.deliver(RESYNC)
 
     def _let_nobody_watch_unseen(self) -> None:
         """Close watching sockets whose sign of life may have run out: learners see none of them."""

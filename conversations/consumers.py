@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseTrouble
 
 from conversations import catchup, frames, pace, turns
-from conversations.audit import Pass, auditor
+from conversations.audit import Pass, auditor, terms_of
 from conversations.database import in_thread
 from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
 from conversations.lanes import Step
@@ -74,10 +74,14 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         """What lets the visitor in, or None."""
         pk: int = self.scope["url_route"]["kwargs"]["pk"]
         held = held_invitations(visitor.session)
-        if not ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk).exists():
+        visible = ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk)
+        given = visible.values_list("invitation__quota", "invitation__expires_at").first()
+        if given is None:
             return None
         role = getattr(visitor.user, "role", None)  # guests have none
-        return Pass(pk, visitor.session.session_key, visitor.account, role=role)
+        return Pass(
+            pk, visitor.session.session_key, visitor.account, role=role, terms=terms_of(*given)
+        )
 
     async def disconnect(self, code: int) -> None:
         if self.outgoing is not None:

@@ -89,6 +89,28 @@ def test_more_time_is_asked_for_and_given(
     Room(page, scripted_site).enter(invitation["url"]).settled(turns=1)
 
 
+def test_an_open_page_goes_on_when_staff_add_tokens(
+    visit: Callable[..., Page], scripted_site: Site, size: dict[str, Any]
+):
+    invitation = scripted_site.ask("invite", tokens=6_000, usage={"input_tokens": 5_990})
+    page = visit(**size)
+    room = Room(page, scripted_site).enter(invitation["url"])
+    page.get_by_role("link", name="Ask for more").click()
+    page.get_by_role("button", name="Ask for more budget").click()
+    expect(page.get_by_text("You asked Demo staff for more budget on")).to_be_visible()
+    page.get_by_role("button", name="Read your conversation").click()
+    expect(page.get_by_text("no exchanges left")).to_be_visible()
+    room.box.fill("Good evening.")
+    expect(room.send).to_be_disabled()
+
+    scripted_site.ask("add_tokens", pk=invitation["id"], count=25_000)
+
+    expect(room.send).to_be_enabled()
+    expect(room.box).to_have_value("Good evening.")
+    room.send.click()
+    expect(room.turns("You")).to_have_count(1)
+
+
 def test_a_new_link_ends_what_the_old_one_opened(
     visit: Callable[..., Page], scripted_site: Site, watch: Watch
 ):
@@ -150,7 +172,9 @@ def test_the_mail_is_seen_and_the_sheet_printed(
         found[name] = violations(page)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, name
-    assert found == {"preview": [], "sheet": []}
+    page.goto(f"{desk}/change/")
+    found["form"] = violations(page)
+    assert {name: problems for name, problems in found.items() if problems} == {}
     page.goto(f"{desk}/preview/")
     mail = page.frame_locator("iframe")
     expect(mail.get_by_role("link", name="Open the invitation")).to_be_visible()

@@ -162,3 +162,30 @@ async def test_the_socket_of_a_closed_link_closes_within_two_seconds(
     async with asyncio.timeout(2):
         assert await socket.receive_output(2) == {"type": "websocket.close", "code": GONE}
     await socket.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["tokens", "time", "nothing"])
+async def test_a_page_asks_for_its_budget_once_staff_have_changed_it(
+    guest, invitation, conversation, change
+):
+    cookie = f"sessionid={guest.cookies['sessionid'].value}"
+    socket = WebsocketCommunicator(
+        application,
+        f"/ws/conversations/{conversation.pk}/",
+        headers=[(b"cookie", cookie.encode()), (b"origin", b"http://localhost:8000")],
+    )
+    assert (await socket.connect())[0]
+    if change == "tokens":
+        await sync_to_async(invitation.add_tokens)(1_000)
+    elif change == "time":
+        await sync_to_async(invitation.extend)(timedelta(days=1))
+    else:
+        # A reply that is paid for meanwhile is told of by its own frames.
+        await type(invitation).objects.aupdate(usage={"input_tokens": 5})
+    assert (await socket.receive_json_from(2))["type"] == "watched"
+    if change == "nothing":
+        assert await socket.receive_nothing(1.5)
+    else:
+        assert await socket.receive_json_from(2) == {"type": "resync"}
+    await socket.disconnect()

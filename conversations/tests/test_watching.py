@@ -159,8 +159,8 @@ def test_many_watchers_take_few_queries(
 ):
     one = audit.Pass(conversation.pk, desk.session.session_key, kim.pk, viewing.pk)
     with django_assert_max_num_queries(9):
-        codes, words = audit.look([one])
-    assert (codes, words) == ({}, {conversation.pk: "Kim from staff is watching"})
+        found = audit.look([one])
+    assert (found.codes, found.watchers) == ({}, {conversation.pk: "Kim from staff is watching"})
 
 
 # --- The socket ---

@@ -127,11 +127,17 @@ def test_the_budget_is_told_and_its_end_explained(
         room.page.wait_for_timeout(200)
         expect(room.page.locator("[data-status=streaming]")).to_have_count(0)
     expect(room.page.locator("[data-exhausted]")).to_be_visible()
-    expect(room.send).to_be_disabled()
+    expect(room.send).to_be_hidden()
+    expect(room.box).to_be_hidden()
+    expect(room.turns().first).to_be_visible()
+    expect(room.page.get_by_role("link", name="Ask for more")).to_be_visible()
     spent = scripted_site.ask("invitation", pk=invitation["id"])["usage"]
     assert spent["held_tokens"] == 0
     assert spent["input_tokens"] + spent["output_tokens"] <= 12_000
     expect(room.page.get_by_role("button", name="End conversation")).to_be_visible()
+    room.page.get_by_role("button", name="Finish and look back").click()
+    room.page.wait_for_url("**/debrief/")
+    expect(room.page.get_by_text("Line 0.")).to_be_visible()
 
 
 def test_enter_while_the_partner_speaks_says_why_nothing_is_sent(room: Room, script: ModelServer):

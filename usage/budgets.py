@@ -77,24 +77,20 @@ def _limit(purse: Purse) -> tuple[int | None, str]:
         if invitation is None:
             return 0, "This invitation is gone. Ask for a new one."
         who = invitation.created_by.name or "whoever invited you"
-        if not invitation.is_open:
-            return (
-                invitation.limit,
-                f"This invitation's time is over. You can end the conversation and read it; "
-                f"to go on, ask {who}.",
-            )
+        lacks = "budget is used up" if invitation.is_open else "time is over"
         return (
             invitation.limit,
-            f"This invitation's budget is used up. You can end the conversation and read your "
-            f"debrief; for more, ask {who}.",
+            f"This invitation's {lacks}, so nothing more can be said here. What was said stays "
+            f"for you to read. To go on, ask {who}.",
         )
     user = User.objects.filter(pk=purse.user_id).first()
     if user is None:
         return 0, "Sign in to go on."
     return (
         allowance_of(user).tokens,
-        "Your allowance is used up for now. It grows back with time: come back later, or ask "
-        "for an invitation.",
+        "Your allowance is used up for now, so nothing more can be said here. What was said "
+        "stays for you to read. The allowance grows back with time: come back later, or ask for "
+        "an invitation.",
     )
 
 

@@ -274,3 +274,24 @@ def test_a_guest_reads_whom_to_ask_for_an_erasure(guest, conversation, staff):
     html = guest.get(url).content.decode()
     assert "erased.invalid" not in html
     assert "the people who sent you to this site" in html
+
+
+def test_at_the_end_of_a_budget_the_page_says_what_to_do_next(guest, conversation, say):
+    say("user", "Hello.")
+    invitation = conversation.invitation
+    invitation.usage = {"input_tokens": invitation.limit}
+    invitation.save()
+    html = guest.get(conversation.get_absolute_url()).content.decode()
+    assert "Hello." in html
+    assert "data-exhausted" in html
+    assert "ask Sam Staff" in html
+    assert ">Finish and look back</button>" in html
+    assert ">Ask for more</a>" in html
+
+
+def test_once_it_has_ended_the_page_no_longer_asks_to_end_it(guest, conversation):
+    invitation = conversation.invitation
+    invitation.usage = {"input_tokens": invitation.limit}
+    invitation.save()
+    turns.end(conversation.pk)
+    assert "data-exhausted" not in guest.get(conversation.get_absolute_url()).content.decode()

@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.contrib import admin  # noqa: E402
+from django.core.management import call_command  # noqa: E402
 from django.db import connection, reset_queries  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
@@ -79,6 +80,7 @@ def measure(client: Client, url: str, repeats: int) -> tuple[list[float], int]:
 
 
 def main(repeats: int) -> None:
+    call_command("collectstatic", interactive=False, verbosity=0)
     client = Client(headers={"host": "localhost"})
     client.cookies["sessionid"] = sign_in(staff())
     started = time.perf_counter()

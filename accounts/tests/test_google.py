@@ -4,34 +4,22 @@ import pytest
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.core import context
-from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.helpers import complete_social_login
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import Role, User
+from accounts.tests.google import CLAIMS, PROVIDERS, come_from_google
 from accounts.tests.people import PASSWORD, person
 
 pytestmark = pytest.mark.django_db
-
-CLAIMS = {
-    "sub": "1089",
-    "email": "gina@example.com",
-    "email_verified": True,
-    "name": "Gina Google",
-    "given_name": "Gina",
-    "picture": "https://lh3.googleusercontent.com/a/gina",
-}
 
 
 @pytest.fixture
 def google(settings):
     settings.GOOGLE_CLIENT_ID = "client"
-    settings.SOCIALACCOUNT_PROVIDERS = {
-        "google": {"APPS": [{"client_id": "client", "secret": "secret"}]}
-    }
+    settings.SOCIALACCOUNT_PROVIDERS = PROVIDERS
 
 
 @pytest.fixture
@@ -43,14 +31,6 @@ def request_(rf):
     request._messages = FallbackStorage(request)
     with context.request_context(request):
         yield request
-
-
-def come_from_google(request, process="login", **claims) -> SocialLogin:
-    """The way of a browser that comes back from Google with `claims`."""
-    provider = get_adapter().get_provider(request, "google")
-    login = provider.sociallogin_from_response(request, CLAIMS | claims)
-    login.state = {"process": process}
-    return login, complete_social_login(request, login)
 
 
 def test_a_sign_up_through_google_is_a_user_with_name_and_picture(google, request_):
@@ -116,9 +96,7 @@ def test_disconnecting_takes_what_google_filled_in(google, client):
 
 def test_the_button_is_there_only_where_google_is_configured(client, settings):
     assert "Google" not in client.get("/accounts/login/").content.decode()
-    settings.SOCIALACCOUNT_PROVIDERS = {
-        "google": {"APPS": [{"client_id": "client", "secret": "secret"}]}
-    }
+    settings.SOCIALACCOUNT_PROVIDERS = PROVIDERS
     page = client.get("/accounts/login/").content.decode()
     assert "Continue with Google" in page
     assert "/accounts/google/login/" in page

@@ -6,12 +6,17 @@ from datetime import timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.core import context
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role, User
+from accounts.tests.google import PROVIDERS, come_from_google
 from accounts.tests.people import PASSWORD, person
 from conversations import keeping
 from conversations.models import ConversationSession
@@ -133,6 +138,33 @@ def test_a_wrong_second_factor_moves_nothing(guest, conversation, url, dana):
     guest.post(f"{url}keep/")
     assert sign_in(guest, dana)["Location"] == "/accounts/2fa/authenticate/"
     guest.post("/accounts/2fa/authenticate/", {"code": "000000"})
+    assert owner_of(conversation) is None
+
+
+@pytest.fixture
+def at_google(guest, url, rf, settings):
+    """The guest's browser, which wished to keep the conversation and went to Google for it."""
+    settings.SOCIALACCOUNT_PROVIDERS = PROVIDERS
+    guest.post(f"{url}keep/")
+    request = rf.get("/accounts/google/login/callback/")
+    request.session = SessionStore(guest.cookies["sessionid"].value)
+    request.user = AnonymousUser()
+    request._messages = FallbackStorage(request)
+    with context.request_context(request):
+        yield request
+
+
+def test_through_google_it_is_kept(at_google, conversation):
+    come_from_google(at_google)
+    assert owner_of(conversation).email == "gina@example.com"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_address_that_google_did_not_verify_keeps_nothing(at_google, conversation, known):
+    if known:
+        person("gina@example.com")
+    come_from_google(at_google, email_verified=False)
+    assert not at_google.user.is_authenticated
     assert owner_of(conversation) is None
 
 

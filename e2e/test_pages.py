@@ -147,6 +147,7 @@ def test_pages_of_an_account_are_accessible(
     paths = [
         "/account/",
         "/accounts/2fa/",
+        "/accounts/2fa/webauthn/add/",
         "/accounts/email/",
         "/accounts/password/change/",
         "/scenarios/",

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from config.checks import check_processes, several_processes
+from config.checks import check_processes, check_proxies, several_processes
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ def test_the_system_check_tells_of_it(settings):
     settings.REDIS_URL = ""
     wanted = 2 if connection.vendor == "sqlite" else 1
     assert [error.id for error in check_processes(None)] == ["parley.E001"] * wanted
+
+
+@pytest.mark.parametrize(
+    ("origin", "proxies", "ids"),
+    [
+        ("https://parley.example", 0, ["parley.W001"]),
+        ("https://parley.example", 1, []),
+        ("http://localhost:8000", 0, []),
+    ],
+)
+def test_a_proxy_that_nobody_counts_is_noticed(settings, origin, proxies, ids):
+    settings.SITE_ORIGIN, settings.TRUSTED_PROXIES = origin, proxies
+    assert [message.id for message in check_proxies(None)] == ids

@@ -2,16 +2,19 @@
 
 The channel layer is at most once and may be away; the database is the truth. Frames are JSON
 text from here on, encoded once however many listen. Within a process nothing but a function
-call stands between a chunk and its sockets.
+call stands between a chunk and its sockets. Between processes there is one group for all
+conversations: what comes within a moment goes out together, which costs a fraction of a message
+for each chunk, and a process passes on what somebody listens to.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from itertools import count
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -25,8 +28,10 @@ StopHandler = Callable[[int], None]
 # Seconds between pulses through the layer, and without one until it counts as away.
 PULSE: Final = 1.0
 AWAY_AFTER: Final = 3.0
-# Seconds after which groups are joined anew: Redis forgets a membership after a day.
-REJOIN: Final = 3600.0
+# All processes of a site.
+GROUP: Final = "live"
+# Seconds between two sends to other processes; the first frame after a pause goes out at once.
+MOMENT: Final = 0.02
 RESYNC: Final = json.dumps({"type": "resync"})
 
 
@@ -49,16 +54,17 @@ class Hub:
         self._process = PROCESS
         self._layer = get_channel_layer()
         self._channel: str | None = None
-        self._opening = asyncio.Lock()
-        self._outgoing: deque[tuple[str, dict[str, Any]]] = deque()
+        self._outgoing: list[dict[str, Any]] = []
+        self._sending = self._lost = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard_at = 0.0
+        self._heard = 0
+        if self._layer is not None:
+            self._spawn(self._open())
 
     def listen(self, conversation: int, listener: Listener) -> None:
         """Pass each frame of `conversation` to `listener`, as JSON text, until `leave`."""
         self._listeners[conversation].add(listener)
-        if self._layer is not None and len(self._listeners[conversation]) == 1:
-            self._spawn(self._join(conversation))
 
     def leave(self, conversation: int, listener: Listener) -> None:
         """Undo `listen`; leaving twice is harmless."""
@@ -68,8 +74,6 @@ class Hub:
         listeners.discard(listener)
         if not listeners:
             del self._listeners[conversation]
-            if self._layer is not None:
-                self._spawn(self._part(conversation))
 
     @property
     def listeners(self) -> list[Listener]:
@@ -104,35 +108,40 @@ class Hub:
     def _forward(self, conversation: int, body: dict[str, Any]) -> None:
         if self._layer is None:
             return
-        event = {"type": "live", "from": self._process, "conversation": conversation, **body}
-        self._outgoing.append((_group(conversation), event))
-        if len(self._outgoing) == 1:
+        self._outgoing.append({"conversation": conversation, **body})
+        if not self._sending:
+            self._sending = True
             self._spawn(self._send_waiting())
 
     async def _send_waiting(self) -> None:
         # One sender, so that frames leave in their order.
-        try:
-            while self._outgoing:
-                await self._layer.group_send(*self._outgoing[0])
-                self._outgoing.popleft()
-        finally:
-            # After an error what waited is dropped: pages fetch what they miss.
-            self._outgoing.clear()
+        while self._outgoing or self._lost:
+            waiting, self._outgoing = self._outgoing, []
+            event = {"from": self._process, "all": waiting, "lost": self._lost}
+            try:
+                async with asyncio.timeout(AWAY_AFTER):
+                    await self._layer.group_send(GROUP, {"type": "live", **event})
+            except Exception as error:  # as in `_receive`
+                _log_away(error)
+                await asyncio.sleep(PULSE)
+                # What waited is lost; once the line is back, pages are told to ask for it.
+                self._outgoing.clear()
+                self._lost = True
+            else:
+                self._lost = False
+                await asyncio.sleep(MOMENT)
+        self._sending = False
 
-    async def _join(self, conversation: int) -> None:
-        await self._layer.group_add(_group(conversation), await self._own_channel())
-
-    async def _part(self, conversation: int) -> None:
-        if conversation not in self._listeners:
-            await self._layer.group_discard(_group(conversation), await self._own_channel())
-
-    async def _own_channel(self) -> str:
-        async with self._opening:
-            if self._channel is None:
+    async def _open(self) -> None:
+        """Get a channel of this hub's own, and listen to the others for good."""
+        while self._channel is None:
+            try:
                 self._channel = await self._layer.new_channel()
-                self._spawn(self._receive(self._channel))
-                self._spawn(self._mind(self._channel))
-            return self._channel
+            except Exception as error:  # as in `_receive`
+                _log_away(error)
+                await asyncio.sleep(PULSE)
+        self._spawn(self._receive(self._channel))
+        self._spawn(self._mind(self._channel))
 
     async def _receive(self, channel: str) -> None:
         while True:
@@ -143,33 +152,43 @@ class Hub:
                 await asyncio.sleep(PULSE)
                 continue
             if "pulse" in event:
-                self._heard_at = time.monotonic()
+                self._felt(event["pulse"])
             elif event["from"] != self._process:
-                if "stop" in event:
-                    self._stop(event["stop"])
-                else:
-                    self._deliver(event["conversation"], event["frame"])
+                self._take(event)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        for one in event["all"]:
+            if "stop" in one:
+                self._stop(one["stop"])
+            else:
+                self._deliver(one["conversation"], one["frame"])
+        if event["lost"]:
+            self._resync()
+
+    def _felt(self, pulse: int) -> None:
+        if self._heard and pulse != self._heard + 1:
+            # One got lost, and with it perhaps frames of others.
+            self._resync()
+        self._heard, self._heard_at = pulse, time.monotonic()
+
+    def _resync(self) -> None:
+        for listener in self.listeners:
+            listener.deliver(RESYNC)
 
     async def _mind(self, channel: str) -> None:
         """Send pulses through the layer; while none come back, have pages ask the database."""
-        self._heard_at = joined_at = time.monotonic()
-        was_away = False
-        while True:
+        self._heard_at = time.monotonic()
+        for pulse in count(1):
             try:
                 async with asyncio.timeout(AWAY_AFTER):
-                    await self._layer.send(channel, {"type": "live", "pulse": True})
+                    # Each time: a Redis that starts anew knows of no membership.
+                    await self._layer.group_add(GROUP, channel)
+                    await self._layer.send(channel, {"type": "live", "pulse": pulse})
             except Exception as error:  # as above
                 _log_away(error)
             await asyncio.sleep(PULSE)
-            away = time.monotonic() - self._heard_at > AWAY_AFTER
-            if (was_away and not away) or time.monotonic() - joined_at > REJOIN:
-                joined_at = time.monotonic()
-                for conversation in list(self._listeners):
-                    self._spawn(self._join(conversation))
-            if away or was_away:
-                for listener in self.listeners:
-                    listener.deliver(RESYNC)
-            was_away = away
+            if time.monotonic() - self._heard_at > AWAY_AFTER:
+                self._resync()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         # In a context of its own: a request's would bind it to threads that end with it.
@@ -185,10 +204,6 @@ class Hub:
 
 def _log_away(error: BaseException) -> None:
     logger.warning("Channel layer away: %s", type(error).__name__)
-
-
-def _group(conversation: int) -> str:
-    return f"conversation.{conversation}"
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -91,8 +91,7 @@ async def two(request, settings):
 
 async def joined(hub, page):
     """Wait until frames from the layer arrive, then forget them."""
-    await until(lambda: hub._heard_at > 0 and hub._channel)
-    await asyncio.sleep(0.2)
+    await until(lambda: hub._heard)
     page.heard.clear()
 
 
@@ -135,8 +134,40 @@ async def test_pages_are_told_to_ask_the_database_while_the_layer_is_away(two, m
     with monkeypatch.context() as broken:
         broken.setattr(hub._layer, "send", lost)
         await until(lambda: page.heard.count(RESYNC) >= 2)
-    await until(lambda: hub._heard_at > 0)
     await asyncio.sleep(0.5)
     page.heard.clear()
     await asyncio.sleep(0.3)
     assert RESYNC not in page.heard
+
+
+async def test_what_got_lost_on_the_way_to_others_is_told_once_the_line_is_back(two, monkeypatch):
+    monkeypatch.setattr(live, "PULSE", 0.05)
+    first, second = two
+    page = Page()
+    second.listen(1, page)
+    await joined(first, page)
+    await joined(second, page)
+
+    async def lost(*args):
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(first._layer, "group_send", lost)
+        first.publish(1, chunk(7))
+        await asyncio.sleep(0.1)
+    await until(lambda: RESYNC in page.heard)
+    first.publish(1, chunk(8))
+    await until(lambda: page.numbers == [8])
+    await asyncio.sleep(0.1)
+    assert page.heard.count(RESYNC) == 1
+
+
+async def test_a_pulse_that_got_lost_has_pages_ask(two):
+    hub, _ = two
+    page = Page()
+    hub.listen(1, page)
+    await joined(hub, page)
+    hub._felt(hub._heard + 1)
+    assert page.heard == []
+    hub._felt(hub._heard + 2)
+    assert page.heard == [RESYNC]

@@ -7,6 +7,7 @@ tests' own process never touches that database.
 import json
 import os
 import sys
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -113,6 +114,26 @@ def add_tokens(pk: str, count: int) -> None:
     Invitation.objects.get(pk=pk).add_tokens(count)
 
 
+def group_link(places: int, slug: str = "holiday-dinner", **fields: Any) -> dict[str, Any]:
+    """Make a link for so many, and return it."""
+    group = GroupLink.objects.create(
+        label="The evening class",
+        places=places,
+        scenario=Scenario.objects.get(slug=slug),
+        quota={"tokens": 25_000, "label": "For a test"},
+        created_by=User.objects.filter(is_staff=True).earliest("created_at"),
+        **fields,
+    )
+    return {"id": group.pk, "url": group.url, "path": group.get_absolute_url()}
+
+
+def minutes_later(minutes: int = 5) -> None:
+    """Let time pass for those who send bulk invitations."""
+    then = timezone.now() - timedelta(minutes=minutes)
+    Batch.objects.exclude(lease_expires_at=None).update(lease_expires_at=then)
+    Delivery.objects.exclude(begun_at=None).update(begun_at=then)
+
+
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -125,13 +146,16 @@ if __name__ == "__main__":
     from accounts.models import User
     from conversations.models import Message
     from conversations.tests import canaries
+    from invitations.bulk import Batch, Delivery
+    from invitations.groups import GroupLink
     from invitations.models import Invitation
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
     known = (invite, scenario, user, messages, usage, invitation, new_link, change_user)
     leaving = (dump, let_a_week_pass, figures)
-    tasks = {task.__name__: task for task in (*known, end_sessions, revoke, add_tokens, *leaving)}
+    known = (*known, end_sessions, revoke, add_tokens, *leaving, group_link, minutes_later)
+    tasks = {task.__name__: task for task in known}
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(tasks[order.pop("do")](**order), cls=DjangoJSONEncoder), flush=True)

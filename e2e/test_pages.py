@@ -31,6 +31,7 @@ STRANGERS_PAGES = {
     "sign-up": "/accounts/signup/",
     "password": "/accounts/password/reset/",
     "unknown invitation": "/invite/unknown:link/",
+    "unknown group": "/join/unknown:link/",
     "unknown page": "/nowhere/",
     "unknown conversation": "/conversations/4711/",
 }
@@ -42,6 +43,10 @@ ADMIN_PAGES = [
     "/admin/invitations/invitation/",
     "/admin/invitations/invitation/add/",
     "/admin/invitations/quotapreset/",
+    "/admin/invitations/grouplink/",
+    "/admin/invitations/grouplink/add/",
+    "/admin/invitations/batch/",
+    "/admin/invitations/batch/add/",
     "/admin/conversations/conversationsession/",
     "/admin/usage/usagelog/",
 ]
@@ -52,6 +57,8 @@ ADMIN_FORMS = [
     "/admin/scenarios/scenario/add/",
     "/admin/invitations/invitation/add/",
     "/admin/invitations/quotapreset/add/",
+    "/admin/invitations/grouplink/add/",
+    "/admin/invitations/batch/add/",
 ]
 
 

@@ -42,7 +42,7 @@ NARROWED: Final = {
         "is_estimate__exact=1",
         "model=claude-haiku-5-5&stream_type__exact=partner",
         "q=bench0000000000000000001",
-        "o=1",
+        "o=0",
     ),
     "usage.Hold": (
         "p=100",

@@ -182,7 +182,7 @@ def main(count: int) -> None:
         talks = conversations(rooms, scenarios, payers)
     with unsafe_but_quick():
         for model, fields, row in TABLES:
-            with transaction.atomic(), without_indexes(model):
+            with without_indexes(model), transaction.atomic():
                 insert(model, fields, (row(n, call) for n, call in enumerate(calls(talks))))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -202,8 +202,11 @@ HOLD: Final = (
 def hold(number: int, call: dict[str, Any]) -> Row:
     talk = call["talk"]
     payer = (talk.invitation_id, talk.user_id, talk.pk)
-    tokens = (call["input"] + 400, 400, HoldState.SETTLED.value)
-    return (key_of(number), *payer, call["stream"], call["model"], *tokens, call["at"], call["at"])
+    state = HoldState.HELD if number % 300_000 == 9 else HoldState.SETTLED
+    state = HoldState.RELEASED if number % 100 == 7 else state
+    tokens, end = (call["input"] + 400, 400), None if state == HoldState.HELD else call["at"]
+    life = (state.value, call["at"], end)
+    return (key_of(number), *payer, call["stream"], call["model"], *tokens, *life)
 
 
 LOG: Final = (

@@ -32,7 +32,8 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
 class LargeRecordAdmin(RecordAdmin):
     """For records that only grow: newest first, found by filters that an index answers.
 
-    No `date_hierarchy` here, which reads the whole table for the years in it.
+    No `date_hierarchy` here, which reads the whole table for the years in it, and no sorting by
+    columns that no index sorts: name the others in `sortable_by`.
     """
 
     paginator = CappedPaginator

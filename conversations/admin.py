@@ -45,7 +45,6 @@ class ConversationAdmin(ReadingAdmin):
         "=id",
     ]
     search_help_text = "Scenario or learner; or the number of a conversation."
-    date_hierarchy = "started_at"
     list_select_related = ["user", "invitation"]
     carried = ("conversations.Message",)
     fieldsets = [

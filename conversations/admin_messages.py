@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import READS_TRANSCRIPTS, RecordAdmin, badge, is_administrator, number, when
+from config.admin import READS_TRANSCRIPTS, badge, is_administrator, number, when
+from config.large import LargeRecordAdmin
 from conversations import failures
 from conversations.models import Message, MessageStatus
 
@@ -37,16 +38,15 @@ class FailureFilter(admin.SimpleListFilter):
 
 
 @admin.register(Message)
-class MessageAdmin(RecordAdmin):
+class MessageAdmin(LargeRecordAdmin):
     """Its words stand in the transcript alone, where reading is recorded."""
 
     list_display = ["id", "speaker", "kind", "state", "failure", "length", "said", "session"]
     list_filter = ["role", "kind", "status", FailureFilter, "timestamp"]
     search_fields = ["content", "session__scenario_name", "=session__id"]
     search_help_text = "Words that were said, a scenario, or the number of a conversation."
-    date_hierarchy = "timestamp"
+    sortable_by = ["id"]
     list_select_related = ["session"]
-    show_full_result_count = False
     fields = [
         "session",
         "words",

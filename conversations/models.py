@@ -95,6 +95,7 @@ class ConversationSession(models.Model):
             models.Index(fields=["user"], name="session_user"),
             models.Index(fields=["invitation"], name="session_invitation"),
             models.Index(fields=["status"], name="session_status"),
+            models.Index(fields=["started_at"], name="session_started"),
         ]
         constraints = [
             models.CheckConstraint(

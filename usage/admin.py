@@ -45,6 +45,7 @@ class UsageLogAdmin(LargeRecordAdmin):
         "price",
         "seconds",
     ]
+    sortable_by = ["answered"]
     list_filter = [DayFilter, "stream_type", ModelFilter, "is_estimate"]
     search_fields = ["user_id__exact", "invitation_id__exact", "id__exact"]
     search_help_text = "The whole id of a user, an invitation or a call."
@@ -142,6 +143,7 @@ class UsageLogAdmin(LargeRecordAdmin):
 @admin.register(Hold)
 class HoldAdmin(LargeRecordAdmin):
     list_display = ["created", "payer", "stream_type", "model", "amount", "condition"]
+    sortable_by = ["created"]
     list_filter = ["state", "created_at"]
     search_fields = ["id__exact"]
     search_help_text = "The whole id of a hold, or the whole address of a user or a recipient."

@@ -16,7 +16,7 @@ from usage.charts import chart
 from usage.costs import COUNTS
 from usage.exports import csv_response
 from usage.models import UsageLog, today
-from usage.reports import By, Report, every_line, first_of, report
+from usage.reports import By, Report, first_of, report
 
 DAYS: Final = 30
 PERIODS: Final = ((7, "7 days"), (DAYS, "30 days"), (90, "90 days"), (365, "12 months"))
@@ -53,10 +53,11 @@ def report_view(request: HttpRequest, reader: User, site: admin.AdminSite) -> Ht
     form = ReportForm(request.GET)
     shown = form.cleaned_data if form.is_valid() else {}
     by, since, until = shown.get("by", By.DAY), shown.get("since"), shown.get("until")
-    page = _page(request)
-    found = report(by, since or first_of(DAYS), until or today(), reader, page=page)
-    if request.GET.get("format") == "csv" and shown:
-        return csv_response(request, lambda: _rows(found, reader), f"usage-by-{found.by}.csv")
+    as_file = request.GET.get("format") == "csv" and bool(shown)
+    days = since or first_of(DAYS), until or today()
+    found = report(by, *days, reader, wanted=_page(request), whole=as_file)
+    if as_file:
+        return csv_response(request, lambda: _rows(found), f"usage-by-{found.by}.csv")
     period = {"since": found.since, "until": found.until}
     context = {
         **site.each_context(request),
@@ -99,9 +100,9 @@ def _periods(found: Report) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _rows(found: Report, reader: User) -> Iterator[Iterable[object]]:
+def _rows(found: Report) -> Iterator[Iterable[object]]:
     yield (found.heading.lower(), *HEAD)
-    for line in every_line(found, reader):
+    for line in found.lines:
         cost, unpriced = line.figures["cost"], line.figures["unpriced"]
         yield (
             line.label,

@@ -45,6 +45,11 @@ class PriceList:
             by_model.setdefault(price.model, []).append(price)
         return cls(by_model)
 
+    @property
+    def changes(self) -> set[date]:
+        """The days on which a price begins."""
+        return {price.valid_from for prices in self.by_model.values() for price in prices}
+
     def at(self, model: str, day: date) -> Price | None:
         """The price of `model` on `day`, in UTC; None where there is none."""
         prices = self.by_model.get(model) or self.by_model.get(VERSION.sub("", model), [])

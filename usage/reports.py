@@ -1,13 +1,14 @@
 """What was used in a period, by day, model, stream, scenario, invitation or person."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import batched
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import TextChoices
+from django.db.models import QuerySet, TextChoices
 
 from accounts.models import Role, User
 from invitations.models import Invitation
@@ -42,6 +43,9 @@ KEYS: Final = {
     By.INVITATION: "invitation_id",
     By.USER: "user_id",
 }
+
+
+PAYERS: Final = (By.INVITATION, By.USER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,60 +83,46 @@ class Report:
         return "Month" if self.months else self.by.label
 
 
-def report(by: By, since: date, until: date, reader: User, page: int = 1) -> Report:
+def report(
+    by: By, since: date, until: date, reader: User, *, wanted: int = 1, whole: bool = False
+) -> Report:
     """Usage from `since` to `until`, both included, days in UTC; the most tokens first.
 
-    `reader` sees the names of those whom they may list. Invitations and people come in pages.
+    `reader` sees the names of those whom they may list. Invitations and people come in pages,
+    of which one is `wanted`, or as a `whole`.
     """
     first = sums.first_day() or today()
     sums.close_days(first)
-    period, prices = Period(since, until), PriceList.load()
-    if by in (By.INVITATION, By.USER):
-        everything = total(fold(period.usage(), ("model",), prices))
-        keys = ranking(by, period)
-        pages = max(1, -(-len(keys) // PAGE))
-        page = min(max(page, 1), pages)
-        lines = _payers(by, keys[(page - 1) * PAGE : page * PAGE], period, prices, reader)
-        return Report(by, since, until, lines, everything, first, page, pages)
-    months = by == By.DAY and (until - since).days >= MOST_DAYS
-    key = "month" if months else KEYS[by]
-    rows = period.usage(*([] if by == By.DAY else [key]))
-    if months:
-        rows = [{**row, "month": row["day"].replace(day=1)} for row in rows]
-    groups = fold(rows, (key,), prices)
-    if by == By.DAY:
-        lines = _days(groups, key, since, until)
-    else:
-        name = NAMES[by]([group[key] for group in groups], reader)
-        lines = [Line(name(g[key]), g, _query(by, g[key])) for g in groups]
-        lines.sort(key=lambda line: (-line.tokens, line.label))
-    return Report(by, since, until, lines, total(groups), first, months=months)
+    period, prices, key = Period(since, until), PriceList.load(), KEYS[by]
+    rows = period.usage(key, changes=prices.changes)
+    if months := by == By.DAY and (until - since).days >= MOST_DAYS:
+        rows, key = [{**row, "month": row["day"].replace(day=1)} for row in rows], "month"
+    if by not in PAYERS:
+        groups = fold(rows, (key,), prices)
+        lines = _days(groups, key, since, until) if by == By.DAY else _lines(by, groups, reader)
+        return Report(by, since, until, lines, total(groups), first, months=months)
+    ranking = _ranking(rows, key)
+    pages = 1 if whole else max(1, -(-len(ranking) // PAGE))
+    page = min(max(wanted, 1), pages)
+    shown = set(ranking if whole else ranking[(page - 1) * PAGE : page * PAGE])
+    groups = fold((row for row in rows if row[key] in shown), (key,), prices)
+    everything = total(fold(period.usage(changes=prices.changes), ("model",), prices))
+    return Report(by, since, until, _lines(by, groups, reader), everything, first, page, pages)
 
 
-def ranking(by: By, period: Period) -> list[str | None]:
-    """All invitations or people of a period, those with the most tokens first."""
-    tokens = period.tokens_by(KEYS[by])
+def _ranking(rows: Iterable[Figures], key: str) -> list[str | None]:
+    """All keys, those with the most tokens first."""
+    tokens: Counter[str | None] = Counter()
+    for row in rows:
+        tokens[row[key]] += row["input_tokens"] + row["output_tokens"]
     return sorted(tokens, key=lambda key: (-tokens[key], key or ""))
 
 
-def every_line(found: Report, reader: User) -> Iterator[Line]:
-    """The lines of all pages of a report, page by page."""
-    if found.by not in (By.INVITATION, By.USER):
-        yield from found.lines
-        return
-    period, prices = Period(found.since, found.until), PriceList.load()
-    for keys in batched(ranking(found.by, period), 500, strict=False):
-        yield from _payers(found.by, keys, period, prices, reader)
-
-
-def _payers(
-    by: By, keys: Sequence[str | None], period: Period, prices: PriceList, reader: User
-) -> list[Line]:
+def _lines(by: By, groups: list[Figures], reader: User) -> list[Line]:
     key = KEYS[by]
-    rows = period.usage(key, only=set(keys))
-    groups = {group[key]: group for group in fold(rows, (key,), prices)}
-    name = NAMES[by](keys, reader)
-    return [Line(name(k), groups[k], _query(by, k)) for k in keys if k in groups]
+    name = NAMES[by]([group[key] for group in groups], reader)
+    lines = [Line(name(group[key]), group, _query(by, group[key])) for group in groups]
+    return sorted(lines, key=lambda line: (-line.tokens, line.label))
 
 
 def _days(groups: list[Figures], key: str, since: date, until: date) -> list[Line]:
@@ -174,24 +164,28 @@ def _streams(keys: Sequence[Any], reader: User) -> Name:
 def _scenarios(keys: Sequence[Any], reader: User) -> Name:
     """What people wrote for themselves is named to administrators alone."""
     readable = Scenario.objects.all() if reader.role == Role.ADMIN else Scenario.objects.shared()
-    names = dict(readable.filter(pk__in=[key for key in keys if key]).values_list("pk", "name"))
-    return lambda key: names.get(key, f"Scenario {key}") if key else "Not known"
+    names = _of(readable, keys)
+    return lambda key: str(names.get(key, f"Scenario {key}")) if key else "Not known"
 
 
 def _invitations(keys: Sequence[Any], reader: User) -> Name:
-    rows = Invitation.objects.none()
-    if reader.has_perm("invitations.view_invitation"):
-        rows = Invitation.objects.filter(pk__in=[key for key in keys if key])
-    names = {row.pk: row.recipient_name or row.recipient_email for row in rows}
+    may = reader.has_perm("invitations.view_invitation")
+    rows = _of(Invitation.objects.all(), keys) if may else {}
+    names = {key: row.recipient_name or row.recipient_email for key, row in rows.items()}
     return lambda key: (names.get(key) or f"Invitation {key}") if key else "On an allowance"
 
 
 def _people(keys: Sequence[Any], reader: User) -> Name:
-    names: dict[str, str] = {}
-    if reader.has_perm("accounts.view_user"):
-        people = User.objects.filter(pk__in=[key for key in keys if key])
-        names = {user.pk: str(user) for user in people}
-    return lambda key: names.get(key, f"Person {key}") if key else "Guests"
+    names = _of(User.objects.all(), keys) if reader.has_perm("accounts.view_user") else {}
+    return lambda key: str(names.get(key, f"Person {key}")) if key else "Guests"
+
+
+def _of(rows: QuerySet[Any], keys: Sequence[Any]) -> dict[Any, Any]:
+    """The rows with these keys; of many keys a thousand at once, as databases have limits."""
+    found: dict[Any, Any] = {}
+    for some in batched((key for key in keys if key), 1000, strict=False):
+        found |= rows.in_bulk(some)
+    return found
 
 
 NAMES: Final[dict[By, Callable[[Sequence[Any], User], Name]]] = {

@@ -39,6 +39,7 @@ STAFF_RECORDS: Final = (
     (Batch, "created_by"),
     (LogEntry, "user"),
 )
+NULLED: Final = (models.SET_NULL, models.DB_SET_NULL)
 NOBODY: Final = "Somebody who has left"
 AT_ONCE: Final = 50
 
@@ -229,9 +230,9 @@ def _forget_person(user: User) -> None:
     for relation in User._meta.related_objects:
         if (relation.related_model, relation.field.name) not in records:
             rows = relation.related_model._base_manager.filter(**{relation.field.name: user})
-            if relation.on_delete is models.SET_NULL:
+            if relation.on_delete in NULLED:
                 rows.update(**{relation.field.name: None})
-            elif relation.on_delete is models.CASCADE:
+            else:
                 rows.delete()
     # A new row under the old id: every field that the model has, or gets, is as in the beginning.
     husk = User(pk=user.pk, email=f"{new_id()}@{ERASED_DOMAIN}", name=NOBODY, is_active=False)

@@ -62,7 +62,8 @@ def erase(request: HttpRequest) -> HttpResponse:
     alone = leaving.is_last_administrator(user)
     if request.method != "POST" or alone:
         context = {"days": leaving.TIME_TO_THINK.days, "alone": alone}
-        return render(request, "conversations/erase.html", context, status=409 if alone else 200)
+        status = 409 if request.method == "POST" else 200
+        return render(request, "conversations/erase.html", context, status=status)
     leaving.ask(user)
     user.end_sessions()
     update_session_auth_hash(request, user)  # but not here

@@ -18,6 +18,7 @@ from e2e.conftest import PHONE, Watch
 from e2e.room import Room
 from e2e.site import ROOT, Site
 from e2e.test_journey import sign_in
+from e2e.test_pages import violations
 from e2e.test_sockets_close import in_step, newest_code
 
 ROBIN = "robin.reed@example.org"
@@ -101,9 +102,11 @@ def exported(page: Page, site: Site) -> dict[str, str]:
 def ask_for_the_erasure(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/account/")
     page.get_by_role("link", name="Erase my account").click()
+    assert violations(page) == []
     page.get_by_role("button", name="Erase my account in 7 days").click()
     page.wait_for_url(f"{site.url}/account/")
     expect(page.get_by_text("Your account will be erased on").first).to_be_visible()
+    assert violations(page) == []
 
 
 def sweep(site: Site) -> str:

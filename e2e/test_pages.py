@@ -153,6 +153,7 @@ def test_pages_of_an_account_are_accessible(
     found = {}
     paths = [
         "/account/",
+        "/account/data/erase/",
         "/accounts/2fa/",
         "/accounts/2fa/webauthn/add/",
         "/accounts/email/",

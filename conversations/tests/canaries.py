@@ -132,11 +132,14 @@ class Cast:
             paid = {"session": conversation, "tokens": 9, "max_tokens": 3, **purse(conversation)}
             self.make(Hold, **paid)  # its call still runs
             self.make(Hold, state="settled", settled_at=timezone.now(), **paid)
-            UsageLog.objects.create(session=conversation, **call(conversation))
+            self.make(UsageLog, session=conversation, **call(conversation))
             # Of a conversation that is gone, on a scenario of theirs, on a day that is over.
             long_ago = timezone.now() - timedelta(days=3)
-            UsageLog.objects.create(
-                scenario_id=self.private.pk, timestamp=long_ago, **call(conversation)
+            self.make(
+                UsageLog,
+                scenario_id=self.private.pk,
+                timestamp=long_ago,
+                **call(conversation),
             )
 
     def hang(self, model: type[models.Model]) -> None:
@@ -206,7 +209,7 @@ class Cast:
 
     # --- Their songs ---
 
-    def make(self, model: type[models.Model], **base: Any) -> Any:
+    def make(self, model: type[models.Model], /, **base: Any) -> Any:
         """A row with `base`, and something to hear in every text field beside."""
         row = model(**base)
         for field in model._meta.concrete_fields:

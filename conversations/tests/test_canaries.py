@@ -4,6 +4,7 @@ from io import BytesIO
 
 import pytest
 from django.apps import apps
+from django.db import models
 
 from accounts.models import User
 from conversations import erasure, export
@@ -125,6 +126,16 @@ def test_whoever_their_invitations_were_from_they_are_still(person, bystander):
         assert husk.is_erased
         assert (husk.is_active, husk.is_staff, husk.has_usable_password()) == (False,) * 3
         assert husk.invitations_created.count() == 1
+
+
+def test_what_keeps_a_row_from_being_deleted_is_a_record_of_staffs():
+    """Whoever refers to people by RESTRICT or PROTECT keeps an empty row of them."""
+    keeping = {
+        (relation.related_model, relation.field.name)
+        for relation in User._meta.related_objects
+        if relation.on_delete in (models.RESTRICT, models.PROTECT, models.DO_NOTHING)
+    }
+    assert keeping <= set(erasure.STAFF_RECORDS)
 
 
 def test_a_note_goes_with_whoever_wrote_it_and_with_whom_it_was_to(person):

@@ -28,7 +28,9 @@ class Housekeeper:
     def start(self) -> None:
         """Look soon, and then every hour, until the loop ends."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
+            # daphne says that it is running shortly before its loop does.
+            loop = asyncio.get_event_loop()
+            self._task = loop.create_task(self._keep(), context=Context())
 
     def end(self) -> None:
         if self._task is not None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import DatabaseError, connection
@@ -74,6 +75,24 @@ async def test_a_server_looks_soon_and_again_and_again(monkeypatch):
     keeper.start()
     await asyncio.wait_for(thrice.wait(), 10)
     keeper.end()
+
+
+def test_a_server_may_start_it_before_its_loop_runs(monkeypatch):
+    """As daphne does."""
+    loop, looked = asyncio.new_event_loop(), asyncio.Event()
+
+    async def look():
+        looked.set()
+
+    monkeypatch.setattr(housekeeping, "look", look)
+    asyncio.set_event_loop(loop)
+    keeper = housekeeping.Housekeeper(first=0.0)
+    keeper.start()
+    loop.run_until_complete(asyncio.wait_for(looked.wait(), 10))
+    keeper.end()
+    loop.run_until_complete(asyncio.sleep(0))
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 async def test_a_server_erases_whom_it_finds(dana):
@@ -162,6 +181,27 @@ def test_mail_in_the_folder_goes_the_last_one_too(dana, tmp_path, settings):
     folder.send_messages([EmailMessage("Another's", "x", to=["eve@example.com"])])
     erasure.erase_due()
     assert ["another-s" in path.name for path in tmp_path.iterdir()] == [True]
+
+
+def test_the_cache_names_nobody(dana, client):
+    """What is counted is counted under hashed keys."""
+    client.post("/accounts/login/", {"login": "dana@example.com", "password": "wrong"})
+    client.post("/accounts/login/code/", {"email": "dana@example.com"})
+    client.force_login(dana, backend="accounts.backends.RoleBackend")
+    client.get("/account/")
+    client.post("/account/data/export/")
+    kept = cached()
+    assert kept
+    assert "dana" not in kept
+
+
+def cached():
+    """Every key and value of the cache."""
+    if hasattr(cache, "_cache") and isinstance(cache._cache, dict):
+        return repr(cache._cache).lower()
+    redis = cache._cache.get_client()
+    keys = list(redis.scan_iter(f"{cache.key_prefix}*"))
+    return repr([(key, redis.get(key)) for key in keys]).lower()
 
 
 # --- While something runs -------------------------------------------------------------------

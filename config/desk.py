@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import second_factor
 from conversations.models import Message
+from conversations.provider import provider_problems
 from invitations.models import Invitation, Wish
 from scenarios.checks import troubled_scenarios
 
@@ -79,7 +80,7 @@ class ParleyAdminSite(admin.AdminSite):
         context: dict[str, Any] = dict(extra_context or {})
         if request.user.has_perm("scenarios.view_scenario"):
             context["troubled"] = troubled_scenarios()
-            context["refusals"] = recent_refusals()
+            context["refusals"] = [*provider_problems(), *recent_refusals()]
         if request.user.has_perm("invitations.change_invitation"):
             context["wishes"] = open_wishes()
         return super().index(request, context)

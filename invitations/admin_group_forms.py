@@ -1,0 +1,52 @@
+"""The forms for a group link, a new one and one that people have joined."""
+
+from typing import Any
+
+from django import forms
+
+from invitations.admin_forms import tokens_field
+from invitations.admin_offers import OfferForm
+from invitations.groups import GroupLink
+
+FIELDS = ("label", "places", "days", *OfferForm.Meta.fields)
+
+
+class NewGroupForm(OfferForm):
+    class Meta(OfferForm.Meta):
+        model = GroupLink
+        fields = FIELDS
+        help_texts = {
+            "places": "Each who comes takes one, with a budget of their own.",
+            "expires_at": "In UTC. From then on nobody new comes in.",
+        }
+
+
+class ChangeGroupForm(NewGroupForm):
+    """An existing group link: what changes holds for who comes from now on."""
+
+    preset = None  # type: ignore[assignment]
+    tokens = tokens_field(
+        label="Budget for each, in tokens", help_text="For who comes from now on."
+    )
+    quota_label = forms.CharField(label="Budget's name", max_length=200, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tokens"].initial = self.instance.limit
+        self.fields["quota_label"].initial = self.instance.quota.get("label", "")
+
+    def clean_places(self) -> int:
+        places = int(self.cleaned_data["places"])
+        # The row is locked while this runs, so that nobody comes in meanwhile.
+        if places < self.instance.taken:
+            raise forms.ValidationError(
+                f"{self.instance.taken} places are taken already, so it cannot be less. "
+                "To let nobody else in, revoke the link."
+            )
+        return places
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = forms.ModelForm.clean(self) or self.cleaned_data
+        if data.get("tokens"):
+            self.instance.quota = {"tokens": data["tokens"], "label": data.get("quota_label", "")}
+        return data

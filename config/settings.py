@@ -52,7 +52,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (
 )
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[]) or [SITE_ORIGIN]
 # Reverse proxies before us, each of which adds to X-Forwarded-For; none: the header is ignored.
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES = int(env.str("TRUSTED_PROXIES", default="") or 0)
 # A page on any other origin, another port included, may not open a socket.
 SOCKET_ORIGINS = [
     *CSRF_TRUSTED_ORIGINS,

@@ -82,6 +82,14 @@ def test_a_name_that_is_empty_counts_as_unset(load):
     assert found["CHANNEL_LAYERS"] == {}
 
 
+def test_nobody_is_asked_for_a_second_factor_and_no_proxy_believed_unless_told(load):
+    for environment in ({}, {"STAFF_SECOND_FACTOR": "", "TRUSTED_PROXIES": ""}):
+        found = load(**environment)
+        assert (found["STAFF_SECOND_FACTOR"], found["TRUSTED_PROXIES"]) == (False, 0)
+    found = load(STAFF_SECOND_FACTOR="on", TRUSTED_PROXIES="2")
+    assert (found["STAFF_SECOND_FACTOR"], found["TRUSTED_PROXIES"]) == (True, 2)
+
+
 def test_redis_serves_channels_and_cache(load):
     found = load(REDIS_URL="redis://127.0.0.1:6379/3")
     layer = found["CHANNEL_LAYERS"]["default"]

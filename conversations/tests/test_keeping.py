@@ -208,6 +208,15 @@ def test_one_that_somebody_else_has_never_moves(guest, conversation, url, invita
     assert "Nothing was kept" in guest.get("/").content.decode()
 
 
+def test_what_an_account_takes_in_the_same_moment_is_not_taken_from_it(
+    guest, conversation, invitation, dana, owner
+):
+    found = Invitation.objects.get()
+    Invitation.objects.update(linked_user=owner)
+    assert not keeping._keep_one(dana, found)
+    assert owner_of(conversation) is None
+
+
 @pytest.mark.parametrize("change", ["revoked_at", "expires_at"])
 def test_one_that_is_closed_is_not_kept(guest, conversation, url, invitation, dana, change):
     guest.post(f"{url}keep/")

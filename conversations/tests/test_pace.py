@@ -13,6 +13,7 @@ from conversations.consumers import FLOODING
 from conversations.models import Message
 from conversations.replies import runner
 from conversations.tests.test_consumers import Page, cookie_of
+from conversations.turns import Refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +41,16 @@ def test_a_form_too_many_is_refused_with_words_and_keeps_what_was_written(
     assert "Wait a minute" in page
     assert ">Hello again</textarea>" in page
     assert Message.objects.filter(role="user").count() == 1
+
+
+@pytest.mark.parametrize("name", ["IN_A_CONVERSATION", "OF_A_VISITOR"])
+def test_a_conversation_and_a_visitor_are_counted_each(guest, conversation, monkeypatch, name):
+    monkeypatch.setattr(pace, name, Limit(name, 1, 3600))
+    who = {"IN_A_CONVERSATION": ("one", "another"), "OF_A_VISITOR": ("one", "one")}[name]
+    where = {"IN_A_CONVERSATION": (1, 1), "OF_A_VISITOR": (1, 2)}[name]
+    pace.check(where[0], who[0])
+    with pytest.raises(Refused):
+        pace.check(where[1], who[1])
 
 
 def test_ending_is_never_too_fast(one_a_minute, guest, conversation):

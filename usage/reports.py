@@ -19,7 +19,7 @@ from usage.models import StreamType, today
 from usage.sums import Period
 
 # Beyond so many days a report by day tells of months.
-MOST_DAYS: Final = 400
+MOST_DAYS: Final = 100
 # Invitations or people on a page.
 PAGE: Final = 50
 

@@ -25,6 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     environment = {"UNDERSTUDY_DELAY": "0.01", "PROCESSES": "2" if several else "1"}
     site = Site(tmp_path_factory.mktemp("people"), **environment)
     yield site
+    site.stop()  # asked to end, it ends its processes too
     site.close()
 
 

@@ -1,7 +1,6 @@
 """What was used in a period, by day, model, stream, scenario, invitation or person."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import batched
@@ -94,28 +93,29 @@ def report(
     first = sums.first_day() or today()
     sums.close_days(first)
     period, prices, key = Period(since, until), PriceList.load(), KEYS[by]
+    if by in PAYERS:
+        return _of_payers(by, period, prices, first, reader, None if whole else wanted)
     rows = period.usage(key, changes=prices.changes)
     if months := by == By.DAY and (until - since).days >= MOST_DAYS:
         rows, key = [{**row, "month": row["day"].replace(day=1)} for row in rows], "month"
-    if by not in PAYERS:
-        groups = fold(rows, (key,), prices)
-        lines = _days(groups, key, since, until) if by == By.DAY else _lines(by, groups, reader)
-        return Report(by, since, until, lines, total(groups), first, months=months)
-    ranking = _ranking(rows, key)
-    pages = 1 if whole else max(1, -(-len(ranking) // PAGE))
-    page = min(max(wanted, 1), pages)
-    shown = set(ranking if whole else ranking[(page - 1) * PAGE : page * PAGE])
-    groups = fold((row for row in rows if row[key] in shown), (key,), prices)
+    groups = fold(rows, (key,), prices)
+    lines = _days(groups, key, since, until) if by == By.DAY else _lines(by, groups, reader)
+    return Report(by, since, until, lines, total(groups), first, months=months)
+
+
+def _of_payers(
+    by: By, period: Period, prices: PriceList, first: date, reader: User, wanted: int | None
+) -> Report:
+    """Those with the most tokens first: the page that is `wanted`, or all."""
+    key, tokens = KEYS[by], period.tokens_by(KEYS[by])
+    ranking = sorted(tokens, key=lambda key: (-tokens[key], key or ""))
+    pages = 1 if wanted is None else max(1, -(-len(ranking) // PAGE))
+    page = min(max(wanted or 1, 1), pages)
+    shown = None if wanted is None else set(ranking[(page - 1) * PAGE : page * PAGE])
+    groups = fold(period.usage(key, changes=prices.changes, only=shown), (key,), prices)
     everything = total(fold(period.usage(changes=prices.changes), ("model",), prices))
-    return Report(by, since, until, _lines(by, groups, reader), everything, first, page, pages)
-
-
-def _ranking(rows: Iterable[Figures], key: str) -> list[str | None]:
-    """All keys, those with the most tokens first."""
-    tokens: Counter[str | None] = Counter()
-    for row in rows:
-        tokens[row[key]] += row["input_tokens"] + row["output_tokens"]
-    return sorted(tokens, key=lambda key: (-tokens[key], key or ""))
+    lines = _lines(by, groups, reader)
+    return Report(by, period.since, period.until, lines, everything, first, page, pages)
 
 
 def _lines(by: By, groups: list[Figures], reader: User) -> list[Line]:

@@ -30,6 +30,8 @@ class GracefulServer(Server):
     """daphne, which takes over lost replies at its start, keeps house, and drains at its end."""
 
     housekeeper = Housekeeper()
+    # The process that started this one and whose end is its end; None where there is none.
+    parent: int | None = None
 
     def run(self) -> None:
         reactor.callWhenRunning(self._recover)
@@ -38,6 +40,14 @@ class GracefulServer(Server):
     def _recover(self) -> None:
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()
+        if self.parent is not None:
+            self.minding = asyncio.ensure_future(self._mind(self.parent))
+
+    async def _mind(self, parent: int) -> None:
+        # However the parent ended: one that was killed told nobody, and its port is still ours.
+        while os.getppid() == parent:
+            await asyncio.sleep(PAUSE)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def kill_all_applications(self) -> Any:
         for listener in self.listeners:
@@ -75,6 +85,14 @@ def serve(application: Any, endpoints: list[str], ready: Callable[[], None] | No
     return not server.abort_start
 
 
+def serve_for_another(application: Any, number: int) -> None:
+    """Serve from an inherited socket until told to end, or until the process that lent it ends."""
+    endpoints = list(build_endpoint_description_strings(file_descriptor=number))
+    server = GracefulServer(application=application, endpoints=endpoints)
+    server.parent = os.getppid()
+    server.run()
+
+
 def serve_from_several(host: str, port: int, processes: int, ready: Callable[[], None]) -> None:
     """Keep so many server processes running on one socket until this one is told to end."""
     listening = listening_socket(host, port)
@@ -102,7 +120,8 @@ class Workers:
             for index, worker in enumerate(self._running):
                 if worker.poll() is not None and not self._ending:
                     time.sleep(PAUSE)
-                    self._running[index] = self._start()
+                    if not self._ending:
+                        self._running[index] = self._start()
         deadline = time.monotonic() + settings.DRAIN_SECONDS + GRACE
         for worker in self._running:
             try:
@@ -127,8 +146,3 @@ class Workers:
 def endpoints_for(host: str, port: int) -> list[str]:
     """daphne's words for an address."""
     return list(build_endpoint_description_strings(host=host, port=port))
-
-
-def endpoint_of_socket(number: int) -> list[str]:
-    """daphne's words for a socket that this process inherited."""
-    return list(build_endpoint_description_strings(file_descriptor=number))

@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         if options["socket"] is not None:
             # One of several: the process that started it has prepared everything.
-            server.serve(get_default_application(), server.endpoint_of_socket(options["socket"]))
+            server.serve_for_another(get_default_application(), options["socket"])
             return
         if is_taken(host, port):
             raise CommandError(taken_message(port))

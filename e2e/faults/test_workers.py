@@ -1,0 +1,79 @@
+"""Several processes on one socket, as `PROCESSES=2` starts them: each may die, and so may all."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.faults.conftest import lent, opened
+from e2e.faults.machines import wait_until
+from e2e.faults.test_crashes import LONG, speaking
+from e2e.faults.world import LEASE, World
+
+
+@pytest.fixture(scope="module")
+def _workers() -> Iterator[World]:
+    yield from opened(World(services=True, kinds=["serve"], PROCESSES="2"))
+
+
+@pytest.fixture
+async def workers(_workers: World) -> AsyncIterator[World]:
+    """One server of two processes."""
+    async for world in lent(_workers):
+        yield world
+
+
+def processes(world: World) -> list[int]:
+    """The ids of the processes that serve."""
+    pid = world.servers[0].pid
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
+    except OSError:
+        return False
+
+
+async def test_a_process_that_is_killed_is_replaced_and_its_replies_go_on(
+    workers: World, rng: random.Random
+) -> None:
+    workers.provider.script("partner", default=True, **LONG)
+    rooms = workers.rooms(4)
+    pages = await workers.enter(*rooms)
+    for page, room in zip(pages, rooms, strict=True):
+        await page.say(room.text(rng))
+    for page in pages:
+        await speaking(page)
+    before = processes(workers)
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    await wait_until(
+        lambda: len(processes(workers)) == 2 and before[0] not in processes(workers),
+        "the process was not replaced",
+        20,
+    )
+    await wait_until(
+        lambda: all(p.last_reply and p.last_reply.text == LONG["text"] for p in pages),
+        "a reply is not whole",
+        LEASE + 40,
+    )
+    await workers.settle()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+async def test_the_processes_end_with_the_one_that_started_them(
+    workers: World, number: signal.Signals
+) -> None:
+    serving = processes(workers)
+    assert len(serving) == 2
+    workers.servers[0].signal(number)
+    await workers.servers[0].gone()
+    await wait_until(lambda: not any(map(alive, serving)), "a process lives on", 20)
+    await asyncio.sleep(0)
+    await workers.heal()

@@ -6,6 +6,7 @@ is told to ask the database for the rest. One that stays behind is closed, and m
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -19,6 +20,10 @@ CAUGHT_UP: Final = 0.2
 # Seconds that a page may stay behind.
 PATIENCE: Final = 20.0
 TOO_SLOW: Final = 4408
+# What a close without a code is called.
+GONE: Final = 1006
+
+logger = logging.getLogger(__name__)
 
 Send = Callable[..., Awaitable[None]]
 
@@ -102,8 +107,13 @@ class Outgoing:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
-        while self._waiting:
-            await self._send(text_data=self._waiting.pop(0))
-        self._writer = None
-        if self._code is not None:
-            await self._close(code=self._code)
+        try:
+            while self._waiting:
+                await self._send(text_data=self._waiting.pop(0))
+            self._writer = None
+            if self._code is not None:
+                await self._close(code=self._code)
+        except Exception as error:  # each server has its own for a socket that is gone
+            logger.debug("A socket is gone: %s", type(error).__name__)
+            self._code = GONE
+            self._waiting.clear()

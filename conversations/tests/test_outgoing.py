@@ -110,3 +110,20 @@ async def test_acknowledging_too_much_is_harmless(wire, out):
     out.deliver("x")
     await settle()
     assert wire.sent == ["x"]
+
+
+async def test_a_socket_that_is_gone_gets_nothing_more_and_nothing_is_logged(wire, caplog):
+    async def gone(text_data):
+        wire.sent.append(text_data)
+        raise RuntimeError("websocket.send after websocket.close")
+
+    out = Outgoing(gone, wire.close)
+    out.deliver("1")
+    out.deliver("2")
+    await settle()
+    out.deliver("3")
+    out.hang_up(1012)
+    await settle()
+    assert wire.sent == ["1"]
+    assert wire.codes == []
+    assert not [r for r in caplog.records if r.levelname != "DEBUG"]

@@ -58,7 +58,7 @@ texts = st.one_of(
     ),
 )
 frames = st.lists(texts | st.binary(max_size=64), min_size=1, max_size=12)
-ANSWERS = {"error", "refused", "synced", "state", "turn", "chunk", "accepted"}
+ANSWERS = {"error", "refused", "synced", "state", "turn", "chunk", "accepted", "watched"}
 
 
 async def visit(world: World, room: Room) -> ClientConnection:

@@ -41,13 +41,14 @@ class GracefulServer(Server):
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()
         if self.parent is not None:
-            self.minding = asyncio.ensure_future(self._mind(self.parent))
+            self._mind(self.parent)
 
-    async def _mind(self, parent: int) -> None:
+    def _mind(self, parent: int) -> None:
         # However the parent ended: one that was killed told nobody, and its port is still ours.
-        while os.getppid() == parent:
-            await asyncio.sleep(PAUSE)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if os.getppid() == parent:
+            asyncio.get_event_loop().call_later(PAUSE, self._mind, parent)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def kill_all_applications(self) -> Any:
         for listener in self.listeners:

@@ -180,8 +180,11 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             self.answer(frames.accepted(str(client_id), stored))
             runner().carry_out(done)
 
-        # Shielded, since what is stored must be run even if this page is gone by then.
-        await asyncio.shield(step())
+        # Shielded, since what is stored must be run even if this page is gone by then. Nobody is
+        # left to hear of a failure then, and the page sends it again when it is back.
+        running = asyncio.ensure_future(step())
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(running)
 
 
 HANDLERS: Final = {

@@ -102,6 +102,8 @@ async def _in_turn[R](patience: float, work: Callable[[], R]) -> R:
         running = asyncio.get_running_loop().run_in_executor(_threads, _call, work)
         # The thread goes on whatever becomes of the caller, and the place is its until it ends.
         running.add_done_callback(lambda _: queue.leave())
+        # Nor need anybody hear of an error then.
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())
     except BaseException:
         queue.leave()
         raise

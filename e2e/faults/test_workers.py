@@ -1,6 +1,6 @@
 """Several processes on one socket, as `PROCESSES=2` starts them: each may die, and so may all."""
 
-import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -29,15 +29,22 @@ async def workers(_workers: World) -> AsyncIterator[World]:
 
 def processes(world: World) -> list[int]:
     """The ids of the processes that serve."""
-    pid = world.servers[0].pid
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    parent = str(world.servers[0].pid)
+    return [pid for pid, (state, of) in stats().items() if of == parent and state != "Z"]
+
+
+def stats() -> dict[int, tuple[str, str]]:
+    """State and parent of every process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, of, *_ = path.read_text().rpartition(")")[2].split()
+            found[int(path.parent.name)] = state, of
+    return found
 
 
 def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
-    except OSError:
-        return False
+    return stats().get(pid, ("Z", ""))[0] != "Z"
 
 
 async def test_a_process_that_is_killed_is_replaced_and_its_replies_go_on(
@@ -75,5 +82,4 @@ async def test_the_processes_end_with_the_one_that_started_them(
     workers.servers[0].signal(number)
     await workers.servers[0].gone()
     await wait_until(lambda: not any(map(alive, serving)), "a process lives on", 20)
-    await asyncio.sleep(0)
     await workers.heal()

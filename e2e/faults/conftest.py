@@ -19,7 +19,7 @@ from e2e.faults.world import World
 HERE = Path(__file__).parent
 MISSING = missing()
 # Fixtures that need PostgreSQL and Redis.
-ON_SERVICES = {"services", "uvicorn", "pair", "served"}
+ON_SERVICES = {"services", "uvicorn", "pair", "served", "workers"}
 # Lines for the end of the run.
 FIGURES: list[str] = []
 SEED = os.environ.get("SEED") or secrets.token_hex(4)
@@ -31,9 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = "faults" in config.option.markexpr
     for item in here:
         item.add_marker(pytest.mark.faults)
-        if MISSING and {"services", "uvicorn", "pair", "served"} & set(
-            getattr(item, "fixturenames", ())
-        ):
+        if MISSING and ON_SERVICES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip(reason=f"{MISSING} not found: install it"))
     if here and not chosen:
         items[:] = [item for item in items if item not in here]
@@ -109,4 +107,16 @@ async def uvicorn(_uvicorn: World) -> AsyncIterator[World]:
 async def embedded(_embedded: World) -> AsyncIterator[World]:
     """SQLite and one process."""
     async for world in lent(_embedded):
+        yield world
+
+
+@pytest.fixture(params=["services", pytest.param("uvicorn", marks=pytest.mark.slow)])
+def _pair(request: pytest.FixtureRequest) -> World:
+    return request.getfixturevalue(f"_{request.param}")
+
+
+@pytest.fixture
+async def pair(_pair: World) -> AsyncIterator[World]:
+    """Two processes under daphne, and then two under uvicorn."""
+    async for world in lent(_pair):
         yield world

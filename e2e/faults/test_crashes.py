@@ -3,13 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 import websockets
 from websockets.asyncio.client import connect
 
-from e2e.faults.conftest import lent
 from e2e.faults.machines import Server, wait_until
 from e2e.faults.page import Page
 from e2e.faults.world import LEASE, World
@@ -114,18 +112,6 @@ async def test_a_server_that_stood_still_past_its_lease_writes_nothing_more(
     first.resume()
     auditor = await services.settle()
     assert auditor.figures.restarted == 1
-
-
-@pytest.fixture(params=["services", pytest.param("uvicorn", marks=pytest.mark.slow)])
-def _pair(request: pytest.FixtureRequest) -> World:
-    return request.getfixturevalue(f"_{request.param}")
-
-
-@pytest.fixture
-async def pair(_pair: World) -> AsyncIterator[World]:
-    """Two processes under daphne, and then two under uvicorn."""
-    async for world in lent(_pair):
-        yield world
 
 
 async def test_fifty_sockets_go_elsewhere_when_a_server_is_asked_to_end(

@@ -120,16 +120,16 @@ async def test_a_burst_reaches_a_hundred_sockets_over_two_processes_whole(
 
 @pytest.mark.slow
 async def test_a_page_that_never_reads_is_closed_and_nobody_else_notices(
-    services: World, rng: random.Random
+    pair: World, rng: random.Random
 ) -> None:
-    first = services.servers[0]
+    first = pair.servers[0]
     # 0.8 MB for each page and turn, which would show if it were kept for all that do not read.
     chunks = [f"{n:6} " + "x" * 993 for n in range(400)]
-    services.provider.script("partner", default=True, chunks=chunks, delay=0)
-    room = services.room(tokens=1_000_000_000)
-    good = services.page(room, first)
+    pair.provider.script("partner", default=True, chunks=chunks, delay=0)
+    room = pair.room(tokens=1_000_000_000)
+    good = pair.page(room, first)
     deaf = [await deaf_socket(first.port, room) for _ in range(20)]
-    await services.pages_in_step([good])
+    await pair.pages_in_step([good])
     before = peak = first.memory()
     for _ in range(8):
         reply = good.last_reply
@@ -144,7 +144,7 @@ async def test_a_page_that_never_reads_is_closed_and_nobody_else_notices(
         await wait_until(lambda w=writer: closed_by_peer(w), "a deaf page is still open", 45)
         writer.transport.abort()
     assert good.closes == []
-    await services.settle()
+    await pair.settle()
     # Without a bound it would be 130 MB and more.
     assert peak - before < 60 * 2**20, f"memory grew by {(peak - before) / 2**20:.0f} MB"
 

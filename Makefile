@@ -18,13 +18,14 @@ FIND_PYTHON = for python in "$$PYTHON" python3.13 python3.14 python3.12 python3 
 	2>/dev/null && { echo "$$python"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help bench run test faults lint format demo-link clean port
+.PHONY: help bench run test faults faults-in-short lint format demo-link clean port
 
 help:
 	@echo "make run        start Parley on http://localhost:8000 (PORT=9000 make run moves it)"
 	@echo "make demo-link  print a fresh invitation for the demo"
 	@echo "make test       run every test (ARGS='-k budget' picks some)"
 	@echo "make faults     break servers, Redis, PostgreSQL and the model while people talk (SECONDS=600 SEED=1)"
+	@echo "make faults-in-short  the quick part of that, a few minutes"
 	@echo "make bench      measure against a bare relay (20 minutes; ARGS='chunks first' picks some)"
 	@echo "make lint       check style, types, templates and migrations"
 	@echo "make format     bring code and templates into shape"
@@ -42,6 +43,10 @@ test: $(VENV)/dev.stamp
 # SECONDS of random faults, SEED to repeat them, ARGS to pick tests.
 faults: $(VENV)/dev.stamp
 	@SECONDS=$(SECONDS) SEED=$(SEED) $(BIN)/python -m pytest e2e/faults -m faults $(ARGS)
+
+# What .ci/run takes of it: a few minutes.
+faults-in-short: $(VENV)/dev.stamp
+	@SECONDS=15 SEED=$(SEED) $(BIN)/python -m pytest e2e/faults -m "faults and not slow" $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -48,7 +48,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.bucket = Bucket()
-        by, in_time = await in_thread(self.enter)
+        try:
+            by, in_time = await in_thread(self.enter)
+        except DatabaseTrouble as error:
+            # Refused as a stranger would be; a page comes back by itself.
+            logger.warning("A socket was not let in: %s", type(error).__name__)
+            by, in_time = None, False
         if by is None:
             await self.close()
             return

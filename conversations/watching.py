@@ -1,6 +1,9 @@
 """The socket of somebody from staff who watches: it shows what a page gets, and does nothing."""
 
+import logging
 from typing import Any, Final
+
+from django.db import Error as DatabaseTrouble
 
 from conversations.audit import Pass
 from conversations.consumers import ConversationConsumer
@@ -9,6 +12,8 @@ from conversations.readers import may_read
 from conversations.turns import Refused
 from conversations.viewings import Viewing, ViewingKind
 from conversations.visitors import Visitor
+
+logger = logging.getLogger(__name__)
 
 # What a page asks for to show more; everything else is the learner's to do.
 READING: Final = frozenset({"sync", "fetch", "ack"})
@@ -46,5 +51,10 @@ class WatchingConsumer(ConversationConsumer):
     async def disconnect(self, code: int) -> None:
         admitted = self.outgoing is not None
         await super().disconnect(code)
-        if admitted:
+        if not admitted:
+            return
+        try:
             await in_thread(Viewing.objects.leave, [self.viewing])
+        except DatabaseTrouble as error:
+            # It runs out by itself in a few seconds.
+            logger.warning("Who left was not noted: %s", type(error).__name__)

@@ -9,12 +9,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.asgi import application
-from conversations.consumers import HANDLERS
+from conversations.consumers import HANDLERS, ConversationConsumer
 from conversations.incoming import BadFrame, parse, uuid, whole
 from conversations.models import ConversationSession, MessageStatus
 from conversations.replies import runner
@@ -287,3 +288,11 @@ def test_any_text_is_a_frame_or_a_typed_error(text):
         assert frame["type"] in HANDLERS
         whole(frame, "message")
         uuid(frame)
+
+
+async def test_a_socket_is_refused_while_the_database_is_away(conversation, guest, monkeypatch):
+    def away(*_):
+        raise OperationalError
+
+    monkeypatch.setattr(ConversationConsumer, "admission", away)
+    assert not await Page(conversation, guest).connect()

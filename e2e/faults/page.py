@@ -99,7 +99,8 @@ class Page:
         self._first = True
         self._socket: ClientConnection | None = None
         # A sync is under way, and something was missed since it was asked for.
-        self._asking = self._again = False
+        self._asked = 0.0
+        self._again = False
         self._retries: set[asyncio.Task[None]] = set()
         self._tries = 0
         self._unacknowledged = 0
@@ -156,7 +157,7 @@ class Page:
         try:
             self._socket, self.port = socket, port
             self._unacknowledged = self.frames = 0
-            self._asking = False
+            self._asked = 0.0
             await self._sync()
             async for text in socket:
                 assert isinstance(text, str)
@@ -209,10 +210,10 @@ class Page:
             await self.send(type="ack", frames=self.frames)
 
     async def _sync(self) -> None:
-        self._again = self._asking
-        if self._asking:
+        self._again = time.monotonic() - self._asked < ANSWER_WITHIN
+        if self._again:
             return
-        self._asking = True
+        self._asked = time.monotonic()
         held = {str(turn.message): len(turn.grown) for turn in self.streaming}
         await self.send(type="sync", newest=self.newest, streaming=held)
 
@@ -273,7 +274,7 @@ class Page:
                 await self._synced()
             case "resync":
                 self.resyncs += 1
-                self._asking = False
+                self._asked = 0.0
                 await self._sync()
             case "notice" | "watched":
                 pass
@@ -281,7 +282,7 @@ class Page:
                 self.problems.append(f"a frame of type {other}")
 
     async def _synced(self) -> None:
-        self._asking = False
+        self._asked = 0.0
         if self._again:
             await self._sync()
         self._tries = 0
@@ -311,7 +312,8 @@ class Page:
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
             return
-        if client_id in self.accepted and client_id in self.sent:
+        known = client_id in self.accepted and client_id in self.sent
+        if known and code != "unavailable":
             self.problems.append(f"{client_id} was refused ({code}) after it was accepted")
         if self.outbox.pop(client_id, None):
             self.withdrawn[client_id] = code

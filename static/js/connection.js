@@ -4,6 +4,7 @@
 const FIRST_DELAY = 400;
 const LONGEST_DELAY = 15_000;
 const CONNECT_WITHIN = 10_000;
+const ANSWER_WITHIN = 8_000;
 const SIGNED_OUT = 4401;
 const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
@@ -19,7 +20,7 @@ export class Connection {
   #later = [];
   #taken = 0;
   #told = 0;
-  #asking = false;
+  #asked = 0; // when the answer that is awaited was asked for
   #again = false;
 
   /** `holds()` gives what a `sync` frame says of the page; `received(frame)` and `changed(state)`
@@ -53,12 +54,13 @@ export class Connection {
 
   /** Ask for what the page misses; while an answer is under way, once more after it. */
   sync() {
-    this.#again = this.#asking;
-    if (!this.#asking) this.#asking = this.send({ type: "sync", ...this.holds() });
+    this.#again = Date.now() - this.#asked < ANSWER_WITHIN;
+    if (this.#again) return;
+    this.#asked = this.send({ type: "sync", ...this.holds() }) ? Date.now() : 0;
   }
 
   #answered(synced) {
-    this.#asking = false;
+    this.#asked = 0;
     if (!synced || this.#again) this.sync();
     if (!synced) return;
     this.#tries = 0;
@@ -82,7 +84,7 @@ export class Connection {
       if (socket !== this.#socket) return;
       clearTimeout(this.#timer);
       this.changed("open");
-      this.#asking = false;
+      this.#asked = 0;
       this.sync();
     });
     socket.addEventListener("message", (event) => {

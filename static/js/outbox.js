@@ -71,10 +71,11 @@ export class Outbox {
     if (item && !item.dataset.message) this.#mark(item, "Sent");
   }
 
-  /** The server cannot take it just now: it waits and is sent again; false if it is unknown. */
+  /** The server cannot take it just now: it waits and is sent again, unless it is stored by now;
+      false if it is unknown. */
   waits(id) {
     const entry = this.entries.find((other) => other.id === id);
-    if (!entry) return false;
+    if (!entry) return Boolean(this.#item(id));
     clearTimeout(this.#timers.get(id));
     this.#mark(this.#item(id), "Not sent yet. Trying again…", true);
     this.#timers.set(id, setTimeout(() => this.#transmit(entry), TRY_AGAIN_AFTER * (0.5 + Math.random())));

@@ -4,7 +4,7 @@ import hashlib
 import io
 import sys
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 
 from channels.routing import get_default_application
 from django.conf import settings
@@ -18,7 +18,13 @@ from config import server
 from config.checks import several_processes
 from config.ports import is_taken, taken_message
 from conversations.context import on_stage
+from conversations.database import AWAY
 from invitations import demo
+
+UNREACHABLE: Final = (
+    "The database cannot be reached, or went away meanwhile. See that it runs and that "
+    "DATABASE_URL names it, then start again."
+)
 
 
 class Command(BaseCommand):
@@ -40,8 +46,11 @@ class Command(BaseCommand):
         processes = options["processes"]
         if problems := several_processes(processes):
             raise CommandError(" ".join(problems))
-        self.say("Database", self.migrate())
-        access = self.content()
+        try:
+            self.say("Database", self.migrate())
+            access = self.content()
+        except AWAY:
+            raise CommandError(UNREACHABLE) from None
         self.say("Content", "demo ready" if access else "scenario library loaded")
         self.say("Static files", self.collect_static())
         self.say("Server", settings.SITE_URL)

@@ -140,11 +140,12 @@ class ConversationAdmin(ReadingAdmin):
 
     @admin.display(description="Transcript")
     def transcript(self, conversation: ConversationSession) -> SafeString:
-        read = format_html('<a href="{}">Read</a>', transcript_url(conversation.pk))
+        url = transcript_url(conversation.pk)
+        read = format_html('<a class="cell-link" href="{}">Read</a>', url)
         if not conversation.is_active:
             return read
         url = reverse("admin:conversations_conversationsession_watch", args=[conversation.pk])
-        return format_html('{} <a class="watch-link" href="{}">Watch live</a>', read, url)
+        return format_html('{} <a class="cell-link" href="{}">Watch live</a>', read, url)
 
     @admin.display(description="Usage")
     def usage(self, conversation: ConversationSession) -> str:

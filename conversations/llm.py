@@ -141,13 +141,13 @@ class Call:
         """
         if not self.answered and not self._in_flight:
             return CallUsage(0, 0)
-        if not self._input.get("input_tokens"):
+        if not any(self._input.values()):
             return None
         write = self._input.get("cache_creation_input_tokens", 0)
         read = self._input.get("cache_read_input_tokens", 0)
         final = self.finished and self._output is not None
         return CallUsage(
-            input_tokens=self._input["input_tokens"] + write + read,
+            input_tokens=self._input.get("input_tokens", 0) + write + read,
             output_tokens=(self._output or 0) if final else self.request.max_tokens,
             cache_write_tokens=write,
             cache_read_tokens=read,

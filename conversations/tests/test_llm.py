@@ -167,6 +167,13 @@ async def test_an_empty_stream_is_a_break(model_server):
     assert (await speak())[::2] == ("", Trouble.CUT)
 
 
+async def test_input_that_was_cached_whole_is_known(model_server):
+    usage = {"input_tokens": 0, "cache_read_input_tokens": 500, "output_tokens": 3}
+    model_server.script("partner", text="Words.", usage=usage)
+    _, call, _ = await speak()
+    assert call.usage == CallUsage(500, 3, 0, 500)
+
+
 async def test_missing_counts_are_unknown(model_server):
     model_server.script("partner", text="Hello.", usage=False)
     text, call, trouble = await speak()

@@ -135,14 +135,14 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         user_id=user_id,
         invitation_id=hold.invitation_id,
         session_id=hold.session_id,
-        model=record.model or hold.model,
+        model=_fitting("model", record.model or hold.model),
         stream_type=hold.stream_type,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         cache_read_tokens=usage.cache_read_tokens,
         is_estimate=usage.is_estimate,
-        stop_reason=record.stop_reason,
+        stop_reason=_fitting("stop_reason", record.stop_reason),
         first_token_ms=record.first_token_ms,
         duration_ms=record.duration_ms,
         hold_id=hold.pk,
@@ -150,6 +150,12 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         scenario_id=Subquery(Hold.objects.filter(pk=hold.pk).values("session__scenario")),
     )
     return True
+
+
+def _fitting(field: str, text: str) -> str:
+    """As much of what a provider said as the log has room for: no name may keep a hold open."""
+    column: Any = UsageLog._meta.get_field(field)
+    return text.replace("\x00", "")[: column.max_length]
 
 
 @transaction.atomic

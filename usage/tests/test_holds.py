@@ -82,6 +82,14 @@ def test_the_log_names_the_model_that_answered_and_the_payer(purse):
     assert (log.user_id, log.invitation_id) == (purse.user_id, purse.invitation_id)
 
 
+def test_whatever_a_provider_calls_itself_the_hold_is_settled(purse):
+    record = CallRecord("/models/" + "m" * 200 + "\x00", CallUsage(9, 5), "stop" * 20)
+    assert settle(hold(purse, 600), record, user_id=purse.user_id)
+    log = UsageLog.objects.get()
+    log.full_clean(exclude=["session"])
+    assert (log.model[:10], log.stop_reason[:8]) == ("/models/mm", "stopstop")
+
+
 def set_limit(purse, tokens):
     """As staff would in the admin."""
     if purse.invitation_id:

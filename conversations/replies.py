@@ -274,7 +274,8 @@ async def _reply(run: Run) -> Step | None:
 async def _stream(run: Run, call: llm.Call) -> None:
     async with contextlib.aclosing(call.text()) as chunks:
         async for text in chunks:
-            text = text.replace("\x00", "")
+            # NUL and half a character, which JSON can escape, fit neither a database nor a frame.
+            text = text.replace("\x00", "").encode(errors="replace").decode()
             index = run.length
             run.parts.append(text)
             run.length += len(text)

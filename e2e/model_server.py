@@ -254,6 +254,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def event(self, kind: str, **data: Any) -> None:
         text = json.dumps({"type": kind, **data}, ensure_ascii=False)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            text = json.dumps({"type": kind, **data})  # half a character: only escaped
         payload = f"event: {kind}\ndata: {text}\n\n".encode()
         self.wfile.write(b"%x\r\n%s\r\n" % (len(payload), payload))
 

@@ -127,6 +127,16 @@ async def test_what_was_streamed_is_what_is_stored(conversation, model_server):
     hub().leave(conversation.pk, page)
 
 
+async def test_half_a_character_of_the_models_is_a_question_mark(conversation, model_server):
+    model_server.script("partner", chunks=["One ", "\ud83d", " two"])
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    reply = await talk(conversation)
+    hub().leave(conversation.pk, page)
+    assert (reply.status, reply.content) == ("complete", "One ? two")
+    assert all(text.encode() for text in page.heard)
+
+
 async def test_it_checkpoints_on_the_way(conversation, model_server):
     model_server.script("partner", chunks=["One ", "two"], pause=1)
     await act(turns.send, conversation.pk, uuid4(), "Hello")

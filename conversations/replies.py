@@ -12,7 +12,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from conversations import frames, leases, llm
@@ -20,6 +20,7 @@ from conversations.database import AWAY, in_thread, in_thread_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
 from conversations.models import ConversationSession, MessageStatus
+from conversations.prompts import Request
 from conversations.reservations import Lost, reserve_counted
 from usage.holds import CallRecord
 
@@ -42,7 +43,7 @@ class Run:
     parts: list[str] = field(default_factory=list)
     length: int = 0  # code points
     call: llm.Call | None = None
-    work: asyncio.Task[None] | None = None
+    work: asyncio.Task[Any] | None = None
     stopping: bool = False
     leaving: bool = False  # the process shuts down
     lost: bool = False
@@ -241,16 +242,16 @@ def _news(step: Step) -> list[frames.Frame]:
 async def _reply(run: Run) -> Step | None:
     """Run one reply to its end, whatever that is."""
     request, hold = run.reply.request, run.reply.hold
-    if hold is None:
-        counted = await llm.count_tokens(request)
+    if hold is None and not run.stopping:
+        counted = await _counted(run, request)
         take = partial(in_thread, reserve_counted, run.message, request, run.reply.since, counted)
-        hold = await _patiently(run, take)
-    if hold is None:
-        return await _end(run, MessageStatus.FAILED, "budget")
+        hold = None if run.stopping else await _patiently(run, take)
     if run.leaving:
         return await _hand_over(run, None)
     if run.stopping:
         return await _end(run, MessageStatus.STOPPED, "")
+    if hold is None:
+        return await _end(run, MessageStatus.FAILED, "budget")
     run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
     run.work = asyncio.create_task(_stream(run, run.call))
     status, failure = MessageStatus.COMPLETE, ""
@@ -269,6 +270,18 @@ async def _reply(run: Run) -> Step | None:
     if run.leaving and status == MessageStatus.STOPPED:
         return await _hand_over(run, _record(run, failure))
     return await _end(run, status, failure)
+
+
+async def _counted(run: Run, request: Request) -> int | None:
+    """The provider's own count of `request`; None also where the reply is stopped meanwhile."""
+    counting = asyncio.create_task(llm.count_tokens(request))
+    run.work = counting
+    try:
+        return await counting
+    except asyncio.CancelledError:
+        if not run.stopping:
+            raise
+        return None
 
 
 async def _stream(run: Run, call: llm.Call) -> None:

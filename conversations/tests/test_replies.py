@@ -323,6 +323,19 @@ async def probe(conversation, model_server):
     return await llm.count_tokens(partner_request(conversation, said))
 
 
+async def test_stop_ends_the_wait_for_a_count(conversation, tight, model_server):
+    model_server.script("count", header_delay=5)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(3):
+        while len(model_server.requests("count")) < 2:  # one by `tight`
+            await asyncio.sleep(0.01)
+        runner().stop((await partner_of(conversation)).pk)
+        await runner().wait()
+    reply = await partner_of(conversation)
+    assert (reply.status, reply.failure, reply.hold_id) == ("stopped", "", None)
+    assert model_server.requests("partner") == []
+
+
 async def test_a_budget_too_small_for_a_whole_reply_calls_nothing(conversation, model_server):
     await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(
         quota={"tokens": 450, "label": ""}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -179,17 +180,11 @@ class ConversationConsumer(AsyncWebsocketConsumer):
     async def take(self, client_id: UUID, work: Callable[..., Step], *args: Any) -> None:
         """Take a step, acknowledge it once it is stored, and carry it out."""
 
-        async def step() -> None:
-            done = await runner().take(work, self.pk, *args)
-            stored = done.message.pk if done and done.message else None
-            self.answer(frames.accepted(str(client_id), stored))
-            runner().carry_out(done)
+        def stored(done: Step | None) -> None:
+            message = done.message.pk if done and done.message else None
+            self.answer(frames.accepted(str(client_id), message))
 
-        # Shielded, since what is stored must be run even if this page is gone by then. Nobody is
-        # left to hear of a failure then, and the page sends it again when it is back.
-        running = asyncio.ensure_future(step())
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.shield(running)
+        await runner().act(partial(work, self.pk, *args), stored)
 
 
 HANDLERS: Final = {

@@ -70,7 +70,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._runs: dict[int, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -116,6 +116,29 @@ class Runner:
     ) -> Step | None:
         """Take a step of `turns` or `leases`; it is for the caller to `carry_out`."""
         return await in_thread(_take, partial(work, *args, **kwargs))
+
+    async def act(
+        self,
+        work: Callable[[], Step | None],
+        stored: Callable[[Step | None], None] = lambda step: None,
+    ) -> Step | None:
+        """Take a step and carry it out, even if whoever asks for it leaves meanwhile.
+
+        `stored` is called in between. A drain waits for all of it, for what is stored must be run.
+        """
+
+        async def act() -> Step | None:
+            step = await self.take(work)
+            stored(step)
+            self.carry_out(step)
+            return step
+
+        task = asyncio.get_running_loop().create_task(act(), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Nobody may be left to hear of a failure.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
 
     def carry_out(self, step: Step | None) -> None:
         """Start the replies of a step, tell everybody what changed, and stop what is to stop."""
@@ -166,9 +189,7 @@ class Runner:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
             with contextlib.suppress(ConversationSession.DoesNotExist):  # erased meanwhile
-                step = await self.take(leases.take_over, message)
-                taken += step is not None
-                self.carry_out(step)
+                taken += await self.act(partial(leases.take_over, message)) is not None
         return taken
 
     def watch(self) -> None:

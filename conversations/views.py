@@ -1,5 +1,6 @@
 """The pages. A page and its plain form are enough to hold a whole conversation."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from conversations import frames, leases, pace, turns
 from conversations.keeping import says_whose
-from conversations.lanes import Step
 from conversations.live import hub
 from conversations.models import (
     ConversationSession,
@@ -93,7 +93,7 @@ def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
 async def let_partner_open(conversation: ConversationSession) -> None:
     """Begin the partner's first words where the scenario has them; harmless when repeated."""
     if conversation.partner_opens:
-        runner().carry_out(await runner().take(turns.open_conversation, conversation.pk))
+        await runner().act(partial(turns.open_conversation, conversation.pk))
 
 
 @require_safe
@@ -136,22 +136,20 @@ async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpR
     pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
     if action in pace.COSTLY:
         await sync_to_async(lambda: pace.check(pk, pace.name(request.user, request.session)))()
-    step: Step | None = None
     match action:
         case "send":
-            step = await runner().take(turns.send, pk, _client_id(request), text)
+            await runner().act(partial(turns.send, pk, _client_id(request), text))
         case "ask":
-            step = await runner().take(turns.ask, pk, _client_id(request), text)
+            await runner().act(partial(turns.ask, pk, _client_id(request), text))
         case "retry":
-            step = await runner().take(turns.retry, pk, _message_id(request))
+            await runner().act(partial(turns.retry, pk, _message_id(request)))
         case "stop":
             if running := await sync_to_async(turns.request_stop)(pk, _message_id(request)):
                 hub().request_stop(pk, running.pk)
         case "end":
-            step = await runner().take(turns.end, pk)
+            await runner().act(partial(turns.end, pk))
         case _:
             raise Refused("unknown", "Nothing was done. Try again.")
-    runner().carry_out(step)
     to = "conversations:debrief" if action in ("end",) or not conversation.is_active else None
     response = redirect(reverse(to or "conversations:show", args=[pk]))
     response.status_code = 303

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -529,6 +530,18 @@ async def test_a_drain_lets_a_short_reply_end(conversation, model_server):
     reply = await partner_of(conversation)
     assert (reply.status, reply.content) == ("complete", "One two")
     assert page.codes == [1012]
+
+
+async def test_a_drain_waits_for_what_is_being_stored(conversation, model_server):
+    def slowly():
+        time.sleep(0.3)
+        return turns.send(conversation.pk, uuid4(), "Hello")
+
+    asked = asyncio.create_task(runner().act(slowly))
+    await asyncio.sleep(0.1)
+    await runner().drain(5)
+    assert asked.done()
+    assert (await partner_of(conversation)).status == "complete"
 
 
 async def test_a_drain_hands_a_long_reply_over_and_the_next_process_begins_it_again_once(

@@ -1,6 +1,7 @@
 """The pages, with and without JavaScript, and who may see them."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import pytest
@@ -295,3 +296,24 @@ def test_once_it_has_ended_the_page_no_longer_asks_to_end_it(guest, conversation
     invitation.save()
     turns.end(conversation.pk)
     assert "data-exhausted" not in guest.get(conversation.get_absolute_url()).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_leaves_before_the_answer_has_sent_all_the_same(form, conversation, monkeypatch):
+    stored = asyncio.Event()
+    loop, send = asyncio.get_running_loop(), turns.send
+
+    def slowly(*args):
+        step = send(*args)
+        loop.call_soon_threadsafe(stored.set)
+        time.sleep(0.2)
+        return step
+
+    monkeypatch.setattr(turns, "send", slowly)
+    posting = asyncio.create_task(form(conversation, "send", text="Hello"))
+    await stored.wait()
+    posting.cancel()
+    await asyncio.wait([posting])
+    await runner().wait()
+    reply = await Message.objects.aget(role="partner")
+    assert reply.status == MessageStatus.COMPLETE

@@ -30,6 +30,8 @@ CHECKPOINT_SECONDS: Final = 1.0
 WATCH_SECONDS: Final = 2.0
 # Close code of a server that restarts: the page comes back by itself, to another process.
 RESTART: Final = 1012
+# Seconds that replies which are handed over at the end of a drain have to be stored.
+FAREWELL: Final = 3.0
 # Seconds, about, that a reply waits for a database that is away.
 PATIENCE: Final = 60
 
@@ -222,7 +224,10 @@ class Runner:
             for run in tuple(self._runs.values()):
                 run.leaving = True
                 run.stop()
-            await self.wait()
+            # What cannot be stored by then is taken over once its lease has run out.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self.wait()
 
 
 _runners: WeakKeyDictionary[asyncio.AbstractEventLoop, Runner] = WeakKeyDictionary()

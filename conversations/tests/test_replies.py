@@ -570,6 +570,20 @@ async def test_a_drain_hands_a_long_reply_over_and_the_next_process_begins_it_ag
     assert await runner().recover() == 0
 
 
+async def test_a_drain_ends_though_the_database_is_away(conversation, model_server, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError
+
+    model_server.script("partner", text="Hello.")
+    monkeypatch.setattr(leases, "finish", away)
+    monkeypatch.setattr(replies, "FAREWELL", 0.2)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    async with asyncio.timeout(2):
+        await runner().drain(0.3)
+    monkeypatch.undo()
+    await runner().wait()
+
+
 async def test_a_reply_that_begins_during_the_end_of_a_drain_makes_no_call(
     conversation, model_server
 ):

@@ -206,6 +206,30 @@ def test_what_the_server_cannot_take_is_sent_again_under_its_own_id(
     assert len([row for row in room.rows if row["role"] == "user"]) == 1
 
 
+def test_try_again_can_be_pressed_again_once_it_got_lost(
+    visit: Callable[..., Page], scripted_site: Site, script: ModelServer
+):
+    lost: list[dict] = []
+
+    def loses_the_first(frame: dict) -> dict | None:
+        if frame["type"] != "retry" or lost:
+            return None
+        lost.append(frame)
+        return {"type": "resync"}
+
+    page = visit()
+    between(page, loses_the_first, lambda frame: True)
+    room = enter(page, scripted_site).settled(turns=1)
+    script.script("partner", status=400)
+    room.say("Hello?")
+    again = page.get_by_role("button", name="Try again")
+    again.click()
+    expect(again).to_be_enabled()
+    assert len(lost) == 1
+    again.click()
+    room.settled(turns=4).same_as_database()
+
+
 def test_a_turn_that_got_lost_on_the_way_is_asked_for_with_the_next_one(
     visit: Callable[..., Page], scripted_site: Site
 ):

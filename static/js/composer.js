@@ -92,6 +92,11 @@ export class Composer {
   }
 }
 
+/** Let *Try again* be pressed again: it was refused, or got lost with the line. */
+export function retriable() {
+  for (const button of document.querySelectorAll("[data-retry]")) button.disabled = false;
+}
+
 /** Let the buttons of the page call `stop()` and `retry(id)`, and ask before the end. */
 export function actions({ stop, retry }) {
   keyboard();

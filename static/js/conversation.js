@@ -1,7 +1,7 @@
 /* The conversation page: what arrives goes to the part that knows about it, and so does what
    the learner does. The page works without any of this, by plain forms. */
 
-import { Composer, actions } from "./composer.js";
+import { Composer, actions, retriable } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Outbox, newId } from "./outbox.js";
 import { Panes, banner, follow } from "./panes.js";
@@ -68,7 +68,10 @@ function received(frame) {
     watched({ text }) {
       if (find("watched").textContent !== text) find("watched").textContent = text;
     },
-    synced: () => outbox.resend(),
+    synced() {
+      outbox.resend();
+      retriable();
+    },
   };
   handlers[frame.type]?.(frame);
 }
@@ -90,7 +93,7 @@ function refused({ id, code, text }) {
   // It may be stored for all that anybody knows: it is sent again under its own id.
   if (code === "unavailable" && outbox.waits(id)) return;
   const entry = outbox.withdraw(id);
-  for (const button of document.querySelectorAll("[data-retry]")) button.disabled = false;
+  retriable();
   const composer = composers[entry?.type ?? "send"];
   if (!entry || composer?.restore(entry.text)) composer?.tell(text);
   else outbox.refuse(entry, text);

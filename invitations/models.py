@@ -309,7 +309,9 @@ class Invitation(models.Model):
         An account that took the invitation over keeps it. The new link has not been sent yet.
         """
         self.token, self.held_as, self.sent_at = new_token(), new_id(), None
-        self.save(update_fields=["token", "held_as", "sent_at"])
+        # The page on which a place of a group was taken opens it no more than the old link does.
+        self.place_key = None
+        self.save(update_fields=["token", "held_as", "sent_at", "place_key"])
 
     def revoke(self) -> None:
         """Close the link for good; what was said stays. Revoking twice keeps the first time."""

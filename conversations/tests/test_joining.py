@@ -300,6 +300,14 @@ def test_a_withdrawn_place_is_not_replaced_by_a_new_one(client, url, dana):
     assert taken() == (1, 1)
 
 
+def test_after_a_new_link_the_old_page_does_not_lead_back_to_the_place(client, url):
+    key = str(uuid4())
+    old = client.post(url, {"key": key})["Location"]
+    places().get().new_link()
+    client.post(url, {"key": key})
+    assert client.get(old).status_code == 404
+
+
 def test_to_strangers_unknown_malformed_and_revoked_look_exactly_alike(url):
     GroupLink.objects.update(revoked_at=GONE)
     answers = [

@@ -5,7 +5,7 @@ conversations before the purses, as replies do; a reply that still runs finds it
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import batched
 from smtplib import SMTPException
@@ -28,7 +28,7 @@ from invitations.groups import GroupLink
 from invitations.models import Invitation
 from invitations.tokens import new_token
 from usage.holds import CallRecord, settle
-from usage.models import Hold, UsageLog
+from usage.models import Hold, PersonalAllowance, UsageLog
 
 logger = logging.getLogger(__name__)
 
@@ -202,6 +202,12 @@ def _forget_history(mine: Belongings, conversations: list[int], received: list[I
     _forget_entries(Invitation, [invitation.pk for invitation in received])
     _forget_entries(Invitation, mine.taken_by_others.values_list("pk", flat=True))
     _forget_entries(User, [mine.user.pk])
+    for rows in _hanging_on(mine.user):
+        _forget_entries(rows.model, rows.values_list("pk", flat=True))
+    # An allowance that was taken back is no row any more, and bore the name.
+    allowances = ContentType.objects.get_for_model(PersonalAllowance)
+    named = str(PersonalAllowance(user=mine.user))
+    _blank(LogEntry.objects.filter(content_type=allowances, object_repr=named))
     _forget_mentions([mine.user.email, *mine.addresses])
 
 
@@ -221,19 +227,26 @@ def _blank(entries: "models.QuerySet[LogEntry]") -> None:
     entries.update(object_id=None, object_repr="", change_message="")
 
 
+def _hanging_on(user: User) -> Iterator["models.QuerySet[Any]"]:
+    """The rows that go with the account, table by table: those of a new table too."""
+    for relation in User._meta.related_objects:
+        model, name = relation.related_model, relation.field.name
+        if (model, name) not in STAFF_RECORDS and relation.on_delete not in NULLED:
+            yield model._base_manager.filter(**{name: user})
+
+
 def _forget_person(user: User) -> None:
     """Delete the row and all that hangs on it, or empty it where staff's records need it."""
-    records = {(model, name) for model, name in STAFF_RECORDS}
-    if not any(model._default_manager.filter(**{name: user}).exists() for model, name in records):
+    records = (model._default_manager.filter(**{name: user}) for model, name in STAFF_RECORDS)
+    if not any(rows.exists() for rows in records):
         user.delete()
         return
     for relation in User._meta.related_objects:
-        if (relation.related_model, relation.field.name) not in records:
+        if relation.on_delete in NULLED:
             rows = relation.related_model._base_manager.filter(**{relation.field.name: user})
-            if relation.on_delete in NULLED:
-                rows.update(**{relation.field.name: None})
-            else:
-                rows.delete()
+            rows.update(**{relation.field.name: None})
+    for rows in _hanging_on(user):
+        rows.delete()
     # A new row under the old id: every field that the model has, or gets, is as in the beginning.
     husk = User(pk=user.pk, email=f"{new_id()}@{ERASED_DOMAIN}", name=NOBODY, is_active=False)
     husk.set_unusable_password()

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.core.management import call_command
@@ -16,13 +17,13 @@ from django.utils import timezone
 
 from accounts.mail import FolderBackend
 from accounts.models import User
-from accounts.tests.people import person
+from accounts.tests.people import person, staff
 from conversations import erasure, housekeeping, leases, llm, replies, turns
 from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from conversations.starting import Means, start
 from invitations.models import Invitation
-from usage.models import Hold, UsageLog
+from usage.models import Hold, PersonalAllowance, UsageLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,6 +39,22 @@ def dana(scenario):
 
 def is_gone(user):
     return not User.objects.filter(pk=user.pk).exists() and not Message.objects.exists()
+
+
+def test_what_staff_did_with_things_of_theirs_names_nobody(dana, scenario):
+    host = staff()
+    scenario.owner = other = person("pat@example.com", name="Pat", role="POWER_USER")
+    scenario.save()
+    allowances = [PersonalAllowance.objects.create(user=one) for one in (dana, other)]
+    taken_back = person("kim@example.com", name="Kim")
+    allowances.append(PersonalAllowance.objects.create(user=taken_back))
+    for row in (scenario, *allowances):
+        LogEntry.objects.log_actions(host.pk, [row], CHANGE, "Tokens.")
+    allowances[-1].delete()
+    ConversationSession.objects.all().delete()
+    for user in (dana, other, taken_back):
+        erasure.erase(user.pk)
+    assert set(LogEntry.objects.values_list("object_repr", "change_message")) == {("", "")}
 
 
 # --- When -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.utils.encoding import punycode
 
 if TYPE_CHECKING:
     from invitations.models import Invitation
@@ -48,5 +49,9 @@ def one_line(text: str) -> str:
 
 
 def address(name: str, email: str) -> str:
-    """Return a header's address: `name` in front where there is one."""
-    return formataddr((one_line(name)[:HEADER_NAME].strip(), email))
+    """Return a header's address: `name` in front where there is one.
+
+    A domain in other letters than ASCII's stands in its form for machines (RFC 5891).
+    """
+    mailbox, at, domain = email.rpartition("@")
+    return formataddr((one_line(name)[:HEADER_NAME].strip(), f"{mailbox}{at}{punycode(domain)}"))

@@ -108,6 +108,15 @@ def test_quotes_commas_and_other_scripts_stay_one_address(mailoutbox):
     assert [address.addr_spec for address in to.addresses] == ["rita@example.com"]
 
 
+def test_a_domain_in_other_letters_is_reached(mailoutbox):
+    inviter = staff("sam@bücher.example")
+    invitation(recipient_email="rita@münchen.example", created_by=inviter).send()
+    [mail] = mailoutbox
+    assert mail.to == ["rita@xn--mnchen-3ya.example"]
+    assert mail.reply_to == ["Sam Staff <sam@xn--bcher-kva.example>"]
+    assert mail.message()["To"]
+
+
 def test_a_very_long_name_is_cut_in_the_header_only(mailoutbox):
     invitation(recipient_email="rita@example.com", recipient_name="R" * 200).send()
     assert len(mailoutbox[0].to[0]) < 120

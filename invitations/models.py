@@ -1,7 +1,7 @@
 """Invitations: a link, a scenario and a budget of tokens behind it."""
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -25,6 +25,9 @@ from scenarios.models import Scenario
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+# Staff who mean “for ever” choose a day like this one.
+LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class QuotaPreset(models.Model):
@@ -255,11 +258,13 @@ class Invitation(models.Model):
     def extend(self, by: timedelta) -> datetime:
         """Move the expiry on by `by`, counted from now where it is past; returns the old one.
 
-        That answers a wish for more time.
+        That answers a wish for more time. It goes no further than the calendar does.
         """
         self._lock("expires_at")
         before = self.expires_at
-        self.expires_at, self.time_asked_at = max(before, timezone.now()) + by, None
+        from_when = max(before, timezone.now())
+        self.expires_at = from_when + by if from_when <= LATEST - by else max(from_when, LATEST)
+        self.time_asked_at = None
         self.save(update_fields=["expires_at", "time_asked_at"])
         return before
 

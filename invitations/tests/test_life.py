@@ -1,6 +1,6 @@
 """What staff and holders change in an invitation's life, alone and at once."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -38,6 +38,14 @@ def test_an_extension_of_an_expired_one_counts_from_now():
     found.extend(WEEK)
     assert found.is_open
     assert timedelta(0) <= timezone.now() + WEEK - found.expires_at < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("day", [20, 31])
+def test_an_extension_ends_with_the_calendar(day):
+    until = datetime(9999, 12, day, 12, tzinfo=UTC)
+    found = invitation(expires_at=until)
+    assert found.extend(timedelta(days=30)) == until
+    assert found.expires_at == max(until, datetime(9999, 12, 31, tzinfo=UTC))
 
 
 def test_tokens_are_added_to_the_budget_and_its_name_stays():

@@ -2,9 +2,12 @@
 
 from typing import Any, ClassVar
 
+from allauth.account.admin import EmailAddressAdmin
+from allauth.account.models import EmailAddress
 from allauth.mfa.base.internal.flows import delete_dangling_recovery_codes
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialApp, SocialToken
+from allauth.socialaccount.admin import SocialAccountAdmin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import InlineModelAdmin
@@ -26,7 +29,7 @@ POWERS = ("role", "is_staff", "is_superuser", "groups", "user_permissions")
 # Google is set up by environment alone: a second app in the database would clash with it, and
 # nobody needs to read anybody's tokens.
 admin.site.unregister([Authenticator, SocialApp, SocialToken])
-admin.site.unregister(Group)
+admin.site.unregister([Group, EmailAddress, SocialAccount])
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -154,8 +157,37 @@ class SecondFactorAdmin(RecordAdmin):
         delete_dangling_recovery_codes(obj.user)
 
 
+class ForAdministrators(DeskAdmin):
+    """What opens an account or hands out powers: others may look, as their permissions say.
+
+    A proven address or a Google account signs in to whomever it is given to.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_administrator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_administrator(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_administrator(request)
+
+
+@admin.register(EmailAddress)
+class AddressAdmin(ForAdministrators, EmailAddressAdmin):
+    @admin.action(description="Mark selected email addresses as verified", permissions=["change"])
+    def make_verified(self, request: HttpRequest, queryset: QuerySet[EmailAddress]) -> None:
+        """Allauth's own asks for no permission."""
+        super().make_verified(request, queryset)
+
+
+@admin.register(SocialAccount)
+class GoogleAccountAdmin(ForAdministrators, SocialAccountAdmin):
+    pass
+
+
 @admin.register(Group)
-class GroupAdmin(DeskAdmin, DjangoGroupAdmin):
+class GroupAdmin(ForAdministrators, DjangoGroupAdmin):
     list_display = ["name", "members", "powers"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:

@@ -1,6 +1,7 @@
+from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialApp, SocialToken
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.utils import timezone
 
 from accounts.models import Role, User
@@ -9,6 +10,8 @@ from usage.models import Hold
 
 MODEL = "accounts.user"
 PASSWORD = "correct horse battery"
+# Beside a password, what signs somebody in; by its app.
+KINDS = {"emailaddress": "account", "socialaccount": "socialaccount"}
 
 
 class UserAdminTests(DeskTestCase):
@@ -190,6 +193,40 @@ class GroupAdminTests(DeskTestCase):
             Group.objects.create(name=f"G{number}").user_set.add(self.ada)
 
         assert self.queries(url) == few
+
+
+class WaysInTests(DeskTestCase):
+    """Whoever may write these can be anybody, or do anything."""
+
+    def test_staff_give_nobody_an_address_or_an_account_of_google(self):
+        names = [f"{verb}_{what}" for verb in ("view", "add", "change") for what in KINDS]
+        self.sign_in(self.sten, *(f"{KINDS[name.split('_')[1]]}.{name}" for name in names))
+        mine = EmailAddress.objects.create(user=self.ada, email="sten@example.net")
+        for what, app in KINDS.items():
+            url = admin_url(f"{app}.{what}", "add")
+            assert self.client.post(url, {"user": self.ada.pk}).status_code == 403
+            assert self.client.get(admin_url(f"{app}.{what}", "changelist")).status_code == 200
+
+        self.client.post(
+            admin_url("account.emailaddress", "changelist"),
+            {"action": "make_verified", "_selected_action": [mine.pk]},
+        )
+
+        mine.refresh_from_db()
+        assert not mine.verified
+
+    def test_staff_give_their_own_group_no_permission(self):
+        group = Group.objects.create(name="Trainers")
+        group.user_set.add(self.sten)
+        self.sign_in(self.sten, "auth.view_group", "auth.change_group")
+        wanted = Permission.objects.get(codename="view_transcript")
+
+        response = self.client.post(
+            admin_url("auth.group", "change", group.pk), {"name": "T", "permissions": [wanted.pk]}
+        )
+
+        assert response.status_code == 403
+        assert not group.permissions.exists()
 
 
 def test_tokens_and_apps_of_providers_are_not_on_the_desk():

@@ -15,8 +15,9 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from accounts.models import Role, User
@@ -103,18 +104,30 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None and not _is_administrator(request):
-            return [
-                (title, {**options, "fields": [f for f in options["fields"] if f != "role"]})
-                for title, options in fieldsets
-            ]
-        return fieldsets
+        if _is_administrator(request):
+            return fieldsets
+        hidden = "role" if obj is None else "password"
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f != hidden]})
+            for title, options in fieldsets
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Only administrators hand out powers: otherwise staff could promote themselves."""
+        """Only administrators hand out powers: otherwise staff could promote themselves.
+
+        An address is where codes go: who changes it could read what was said as its owner.
+        """
         if _is_administrator(request):
             return self.readonly_fields
-        return [*self.readonly_fields, *POWERS]
+        return [*self.readonly_fields, *POWERS, *(["email"] if obj else [])]
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """For administrators alone, for the same reason."""
+        if not _is_administrator(request):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Staff accounts are for administrators: a changed address or password opens them."""

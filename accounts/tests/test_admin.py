@@ -147,6 +147,20 @@ class UserAdminTests(DeskTestCase):
         self.ada.refresh_from_db()
         assert self.ada.email == "ada@example.org"
 
+    def test_staff_do_not_become_a_learner(self):
+        """By an address or a password of their choice, they could read what was said."""
+        self.sign_in(self.sten, "accounts.view_user", "accounts.change_user")
+
+        self.client.post(self.url, self.fields(email="sten@example.net", name="L."))
+        password = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+        response = self.client.post(self.url.replace("change", "password"), password)
+
+        assert response.status_code == 403
+        self.lena.refresh_from_db()
+        assert (self.lena.email, self.lena.name) == ("lena@example.org", "L.")
+        assert not self.lena.has_usable_password()
+        assert "password" not in self.page(self.url)
+
     def test_learners_can_be_deleted_and_their_settled_holds_go_along(self):
         Hold.objects.create(
             user=self.lena,

@@ -3,7 +3,9 @@
 What is erased, and how, `conversations.erasure` knows, which may look into every app.
 """
 
+import logging
 from datetime import datetime, timedelta
+from smtplib import SMTPException
 from typing import Final
 
 from django.conf import settings
@@ -14,6 +16,8 @@ from django.utils import timezone
 
 from accounts.models import Role, User
 
+logger = logging.getLogger(__name__)
+
 TIME_TO_THINK: Final = timedelta(days=7)
 # After a failure, until somebody tries again.
 PAUSE: Final = timedelta(hours=1)
@@ -22,13 +26,18 @@ PAUSE: Final = timedelta(hours=1)
 def ask(user: User) -> datetime:
     """Have `user` erased a week from now, and tell them by mail. Returns when.
 
-    Asking twice keeps the first date and sends no second mail.
+    Asking twice keeps the first date and sends no second mail. Where no mail can be sent the
+    wish holds all the same: every page of theirs says so.
     """
     when = timezone.now() + TIME_TO_THINK
     asked = User.objects.filter(pk=user.pk, erase_at=None).update(erase_at=when)
     user.refresh_from_db(fields=["erase_at"])
     if asked:
-        mail(user.email, "erasure_asked", {"user": user, "account_url": _account_url()}).send()
+        context = {"user": user, "account_url": _account_url()}
+        try:
+            mail(user.email, "erasure_asked", context).send()
+        except (OSError, SMTPException) as error:
+            logger.warning("Somebody was not told of their wish: %s", type(error).__name__)
     return user.erase_at or when
 
 

@@ -67,7 +67,7 @@ def erase(request: HttpRequest) -> HttpResponse:
     leaving.ask(user)
     user.end_sessions()
     update_session_auth_hash(request, user)  # but not here
-    messages.info(request, "A mail about it is on its way. You are signed out everywhere else.")
+    messages.info(request, "Noted. You are signed out everywhere else.")
     return HttpResponseRedirect(reverse("accounts:account"), status=303)
 
 

@@ -1,8 +1,10 @@
 """Asking to be erased, and the week to change one's mind."""
 
 from datetime import timedelta
+from smtplib import SMTPException
 
 import pytest
+from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from accounts import leaving
@@ -34,6 +36,18 @@ def test_asking_twice_keeps_the_first_date_and_writes_once(mailoutbox):
     first = leaving.ask(user)
     assert leaving.ask(User.objects.get(pk=user.pk)) == first
     assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("trouble", [ConnectionRefusedError, SMTPException])
+def test_a_mail_server_that_is_away_does_not_stop_it(monkeypatch, caplog, trouble):
+    def refuse(*_):
+        raise trouble("dana@example.com")
+
+    monkeypatch.setattr(EmailMessage, "send", refuse)
+    user = person()
+    assert leaving.ask(user) == user.erase_at is not None
+    assert trouble.__name__ in caplog.text
+    assert "dana" not in caplog.text
 
 
 def test_a_name_in_the_mail_is_only_text(mailoutbox):

@@ -111,14 +111,16 @@ def look(passes: Collection[Pass]) -> Findings:
     if here:
         Viewing.objects.renew(here)
     given = {
-        pk: terms_of(one.invitation.quota, one.invitation.expires_at) if one.invitation else None
+        pk: terms_of(invitation.quota, invitation.revoked_at or invitation.expires_at)
+        if (invitation := one.invitation)
+        else None
         for pk, one in conversations.items()
     }
     return Findings(codes, watchers(), given)
 
 
 def terms_of(quota: dict[str, Any] | None, until: datetime | None) -> Terms:
-    """What a page is told of once it changes; of an invitation's two fields."""
+    """What a page is told of once it changes: an invitation's budget, and when it ends or ended."""
     return (int(quota["tokens"]), until) if quota and until else None
 
 

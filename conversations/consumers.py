@@ -12,6 +12,7 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseTrouble
+from django.db.models.functions import Coalesce
 
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor, terms_of
@@ -81,7 +82,9 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         pk: int = self.scope["url_route"]["kwargs"]["pk"]
         held = held_invitations(visitor.session)
         visible = ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk)
-        given = visible.values_list("invitation__quota", "invitation__expires_at").first()
+        # An account keeps what it said on an invitation that was withdrawn.
+        until = Coalesce("invitation__revoked_at", "invitation__expires_at")
+        given = visible.values_list("invitation__quota", until).first()
         if given is None:
             return None
         role = getattr(visitor.user, "role", None)  # guests have none

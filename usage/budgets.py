@@ -77,10 +77,12 @@ def _limit(purse: Purse) -> tuple[int | None, str]:
         if invitation is None:
             return 0, "This invitation is gone. Ask for a new one."
         who = invitation.created_by.name or "whoever invited you"
-        lacks = "budget is used up" if invitation.is_open else "time is over"
+        lacks = "'s budget is used up" if invitation.is_open else "'s time is over"
+        if invitation.revoked_at:
+            lacks = " was withdrawn"
         return (
             invitation.limit,
-            f"This invitation's {lacks}, so nothing more can be said here. What was said stays "
+            f"This invitation{lacks}, so nothing more can be said here. What was said stays "
             f"for you to read. To go on, ask {who}.",
         )
     user = User.objects.filter(pk=purse.user_id).first()

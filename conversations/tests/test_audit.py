@@ -189,3 +189,28 @@ async def test_a_page_asks_for_its_budget_once_staff_have_changed_it(
     else:
         assert await socket.receive_json_from(2) == {"type": "resync"}
     await socket.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_page_of_an_account_hears_that_its_invitation_was_withdrawn(
+    member, owner, invitation, conversation
+):
+    """What was said stays its own to read, so that the page stays; it may say nothing more."""
+    await sync_to_async(invitation.claim)(owner)
+    await ConversationSession.objects.aupdate(user=owner)
+    socket = WebsocketCommunicator(
+        application,
+        f"/ws/conversations/{conversation.pk}/",
+        headers=[
+            (b"cookie", f"sessionid={member.cookies['sessionid'].value}".encode()),
+            (b"origin", b"http://localhost:8000"),
+        ],
+    )
+    assert (await socket.connect())[0]
+    await sync_to_async(invitation.revoke)()
+    assert (await socket.receive_json_from(2))["type"] == "watched"
+    assert await socket.receive_json_from(2) == {"type": "resync"}
+    await socket.send_json_to({"type": "sync", "newest": 0, "streaming": {}})
+    state = await socket.receive_json_from(2)
+    assert "was withdrawn" in state["budget"]
+    await socket.disconnect()

@@ -56,7 +56,8 @@ def means(
     for invitation in () if private else usable(user, held_invitations):
         fits = scenario is None or invitation.scenario_id in (None, scenario.pk)
         if fits and invitation.status != Status.USED_UP:
-            return Means(account, invitation)
+            # One that a browser holds as a guest's stays a guest's, whoever has signed in since.
+            return Means(account if invitation.linked_user_id else None, invitation)
     if account is None:
         return Means(None, None, "Sign in, or open the invitation that was sent to you.")
     if available(Purse(None, account.pk)) > 0:

@@ -84,3 +84,12 @@ def test_signing_in_as_another_comes_back_to_the_same_invitation(client, url, da
     assert "A dinner" in text(client.get("/invite/opened/"))
     assert Invitation.objects.get().opened_at
     assert owner() is None
+
+
+def test_who_signs_in_where_a_guest_was_takes_nothing_of_the_guests(client, url, invitation):
+    client.post(url)
+    ConversationSession.objects.all().delete()
+    client.force_login(person("dana@example.com"))
+    client.post(f"/scenarios/{invitation.scenario.slug}/")
+    conversation = ConversationSession.objects.get()
+    assert (conversation.user, conversation.invitation, owner()) == (None, invitation, None)

@@ -38,7 +38,8 @@ class ReportForm(forms.Form):
         return By(self.cleaned_data["by"] or By.DAY)
 
     def clean_until(self) -> date:
-        return self.cleaned_data["until"] or today()
+        # Nothing is used on days to come.
+        return min(self.cleaned_data["until"] or today(), today())
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data

@@ -27,7 +27,8 @@ def midnight(day: date) -> datetime:
 
 def calls_of(since: date, until: date) -> QuerySet[UsageLog]:
     """The calls of these days, both included."""
-    begin, end = midnight(since), midnight(until + A_DAY)
+    # The calendar's last day has none after it.
+    begin, end = midnight(since), midnight(min(until, date.max - A_DAY) + A_DAY)
     return UsageLog.objects.filter(timestamp__gte=begin, timestamp__lt=end).order_by()
 
 

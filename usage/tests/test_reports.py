@@ -134,6 +134,10 @@ class ReportTests(DeskTestCase):
         assert "ends before it begins" in turned
         assert "Enter a valid date" in rubbish
 
+    def test_it_ends_today_whatever_the_address_says(self):
+        assert "Usage report" in self.page(self.url, since="2026-01-01", until="9999-12-31")
+        assert self.client.get(admin_url(MODEL, "changelist"), {"day": "9999-12-31"}).context
+
     def test_without_usage_it_says_what_to_do(self):
         html = self.page(self.url, since="2020-01-01", until="2020-01-31")
 

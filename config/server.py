@@ -110,6 +110,7 @@ class Workers:
         self._listening = listening
         self._count = count
         self._running: list[subprocess.Popen[bytes]] = []
+        self._told: set[int] = set()
         self._ending = False
 
     def keep(self, ready: Callable[[], None]) -> None:
@@ -123,6 +124,8 @@ class Workers:
                     time.sleep(PAUSE)
                     if not self._ending:
                         self._running[index] = self._start()
+        # Also those that were being started when it came.
+        self.end()
         deadline = time.monotonic() + settings.DRAIN_SECONDS + GRACE
         for worker in self._running:
             try:
@@ -134,7 +137,8 @@ class Workers:
         """Let the processes drain and end."""
         self._ending = True
         for worker in self._running:
-            if worker.poll() is None:
+            if worker.poll() is None and worker.pid not in self._told:
+                self._told.add(worker.pid)
                 worker.send_signal(signal.SIGTERM)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -22,7 +22,7 @@ from conversations.lanes import Step
 from conversations.live import RESYNC, hub
 from conversations.models import ConversationSession
 from conversations.outgoing import Outgoing
-from conversations.replies import runner
+from conversations.replies import RESTART, runner
 from conversations.turns import Refused
 from conversations.visitors import Visitor, visitor_of
 from invitations.claims import held_invitations
@@ -66,6 +66,9 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             return
         await self.accept()
         self.outgoing = Outgoing(self.send, self.close)
+        if runner().is_leaving:
+            self.outgoing.hang_up(RESTART)
+            return
         hub().listen(self.pk, self.outgoing)
         auditor().admit(self.outgoing, by)
         runner().watch()

@@ -52,21 +52,23 @@ def finish(
     content: str,
     failure: str = "",
     record: CallRecord | None = None,
+    leaving: bool = False,
 ) -> Step | None:
     """Store a reply's end, settle its hold and begin what follows from it, in one transaction.
 
     Returns None, having changed nothing, if the reply was not this process's any more. A
-    reply without a `record` made no call.
+    reply without a `record` made no call. A process that is `leaving` begins nothing: the row
+    is marked for another, which will.
     """
     reply = _found(message_id)
     if reply is None:
         return None
     with locked(reply.session_id) as it:
-        ended = {"status": status, "content": content, "failure": failure}
+        ended = {"status": status, "content": content, "failure": failure, "begin_again": leaving}
         if not _close(reply, record, ended):
             return None
         _settle(reply, record, it)
-        return it.step(reply, it.next_of_coach())
+        return it.step(reply, () if leaving else it.next_of_coach())
 
 
 def lost(conversation_id: int | None = None) -> list[int]:
@@ -94,15 +96,18 @@ def hand_over(message_id: int, content: str, record: CallRecord | None) -> Step 
         return it.step(reply)
 
 
-def take_over(message_id: int) -> Step | None:
+def take_over(message_id: int, *, ran_here: bool = False) -> Step | None:
     """Close a reply whose process has died, and begin the partner's again, once by itself.
 
     One conditional UPDATE decides; None means that somebody else was first. The call's usage
-    is unknown, so its whole hold is charged.
+    is unknown, so its whole hold is charged; it is given back where this process stored the row,
+    never heard that it was stored, and so never ran it (`ran_here`). What a process that left
+    had no time for is begun too.
     """
     reply = _found(message_id)
     if reply is None:
         return None
+    never_called = reply.lease_owner == PROCESS and not ran_here
     with locked(reply.session_id) as it:
         rows = Message.objects.filter(pk=message_id)
         if rows.filter(begin_again=True).update(begin_again=False):
@@ -111,7 +116,8 @@ def take_over(message_id: int) -> Step | None:
             # Only now: its process may have taken the hold a moment ago.
             reply.refresh_from_db()
             if reply.hold:
-                _settle(reply, CallRecord(reply.hold.model, None), it)
+                called = None if never_called else CallRecord(reply.hold.model, None)
+                _settle(reply, called, it)
         else:
             return None
         replies: tuple[Reply, ...] = ()
@@ -151,6 +157,7 @@ def _settle(reply: Message, record: CallRecord | None, it: Locked) -> None:
 def _may_begin_again(reply: Message, it: Locked) -> bool:
     return (
         reply.role == MessageRole.PARTNER
+        and reply.status in (MessageStatus.STREAMING, MessageStatus.INTERRUPTED)
         and reply.restarts < RESTARTS
         and reply.stop_requested_at is None
         and it.conversation.is_active

@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any, Final
@@ -22,6 +21,7 @@ from conversations.live import hub
 from conversations.models import ConversationSession, MessageStatus
 from conversations.prompts import Request
 from conversations.reservations import Lost, reserve_counted
+from conversations.runs import Run
 from usage.holds import CallRecord
 
 logger = logging.getLogger(__name__)
@@ -36,37 +36,6 @@ FAREWELL: Final = 3.0
 PATIENCE: Final = 60
 
 
-@dataclass(slots=True)
-class Run:
-    """A reply under way in this process."""
-
-    reply: Reply
-    conversation: int
-    parts: list[str] = field(default_factory=list)
-    length: int = 0  # code points
-    call: llm.Call | None = None
-    work: asyncio.Task[Any] | None = None
-    stopping: bool = False
-    leaving: bool = False  # the process shuts down
-    lost: bool = False
-
-    @property
-    def message(self) -> int:
-        return self.reply.message.pk
-
-    @property
-    def text(self) -> str:
-        if len(self.parts) > 1:
-            self.parts = ["".join(self.parts)]
-        return self.parts[0] if self.parts else ""
-
-    def stop(self) -> None:
-        """End the call; what has arrived stays."""
-        self.stopping = True
-        if self.work is not None:
-            self.work.cancel()
-
-
 class Runner:
     """Owns the tasks of one event loop's replies."""
 
@@ -74,6 +43,10 @@ class Runner:
         self._runs: dict[int, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # The process is to end: it takes nothing new, and what runs may go on for a while.
+        self.is_leaving = False
+        # Replies that were run here and whose end is not stored, by their ids.
+        self._begun: set[int] = set()
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
@@ -84,6 +57,7 @@ class Runner:
             session = reply.message.session_id
             run = Run(reply, session, leaving=self._closed, stopping=self._closed)
             self._runs[run.message] = run
+            self._begun.add(run.message)
             # An empty context: a request's own names its database thread, which ends with it.
             task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
             self._tasks.add(task)
@@ -98,20 +72,26 @@ class Runner:
 
     async def _live(self, run: Run) -> None:
         try:
+            step = await self._to_its_end(run)
+        finally:
+            self._runs.pop(run.message, None)
+        self.carry_out(step)
+
+    async def _to_its_end(self, run: Run) -> Step | None:
+        try:
             step = await _reply(run)
         except (Lost, ConversationSession.DoesNotExist):  # or erased with all that was said
             step = None
         except AWAY:
             # Its lease runs out, and whoever finds the database back takes it over.
             logger.error("Reply %s could not be stored", run.message)
-            step = None
+            return None
         except Exception:
             # Nothing may end a reply without a terminal state but the death of the process.
             logger.exception("Reply %s broke", run.message)
             step = await _end(run, MessageStatus.FAILED, "error")
-        finally:
-            self._runs.pop(run.message, None)
-        self.carry_out(step)
+        self._begun.discard(run.message)
+        return step
 
     async def take[**P](
         self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
@@ -165,6 +145,10 @@ class Runner:
             except AWAY as error:  # it may be away for a while; the next one will do
                 logger.warning("Replies were not checkpointed: %s", type(error).__name__)
                 continue
+            except Exception:
+                # One that cannot be stored must not cost all others their leases.
+                logger.exception("Replies were not checkpointed")
+                continue
             for message, pulse in pulses.items():
                 if not pulse.ours:
                     runs[message].lost = True
@@ -184,6 +168,8 @@ class Runner:
 
     async def recover(self, conversation: int | None = None) -> int:
         """Take over replies whose process died; returns how many of them this call took."""
+        if self.is_leaving:
+            return 0
         taken = 0
         look = in_thread if conversation else in_thread_later
         for message in await look(leases.lost, conversation):
@@ -191,7 +177,9 @@ class Runner:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
             with contextlib.suppress(ConversationSession.DoesNotExist):  # erased meanwhile
-                taken += await self.act(partial(leases.take_over, message)) is not None
+                ran_here = message in self._begun
+                take_over = partial(leases.take_over, message, ran_here=ran_here)
+                taken += await self.act(take_over) is not None
         return taken
 
     def watch(self) -> None:
@@ -200,7 +188,7 @@ class Runner:
             self._watch = asyncio.get_running_loop().create_task(self._look(), context=Context())
 
     async def _look(self) -> None:
-        while hub().listeners:
+        while hub().listeners and not self.is_leaving:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 await self.recover()
@@ -214,6 +202,7 @@ class Runner:
 
     async def drain(self, seconds: float) -> None:
         """Shut down: send pages elsewhere, let replies end for so long, hand over the rest."""
+        self.is_leaving = True
         for listener in hub().listeners:
             listener.hang_up(RESTART)
         try:
@@ -283,7 +272,7 @@ async def _reply(run: Run) -> Step | None:
     status, failure = MessageStatus.COMPLETE, ""
     try:
         await run.work
-        status, failure = _ending(run)
+        status, failure = run.ending()
     except asyncio.CancelledError:
         if not run.stopping:
             raise
@@ -294,7 +283,7 @@ async def _reply(run: Run) -> Step | None:
     if run.lost:
         return None
     if run.leaving and status == MessageStatus.STOPPED:
-        return await _hand_over(run, _record(run, failure))
+        return await _hand_over(run, run.record(failure))
     return await _end(run, status, failure)
 
 
@@ -321,21 +310,6 @@ async def _stream(run: Run, call: llm.Call) -> None:
             hub().publish(run.conversation, frames.chunk(run.message, index, text))
 
 
-def _ending(run: Run) -> tuple[MessageStatus, str]:
-    """The state of a reply whose call ended by itself."""
-    assert run.call is not None
-    reason = run.call.stop_reason
-    if reason == "refusal":
-        return MessageStatus.FAILED, "refusal"
-    if not run.text.strip():
-        return MessageStatus.FAILED, "empty"
-    if reason == "max_tokens":
-        return MessageStatus.COMPLETE, "max_tokens"
-    if reason == "model_context_window_exceeded":
-        return MessageStatus.INTERRUPTED, "too_long"
-    return MessageStatus.COMPLETE, ""
-
-
 async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
     end = partial(
         leases.finish,
@@ -343,7 +317,8 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
         status=status,
         content=run.text,
         failure=failure,
-        record=_record(run, failure),
+        record=run.record(failure),
+        leaving=runner().is_leaving,
     )
     return await _patiently(run, partial(in_thread_later, _take, end))
 
@@ -368,19 +343,6 @@ async def _patiently[R](run: Run, work: Callable[[], Awaitable[R]]) -> R:
                 hub().publish(run.conversation, frames.resync())
             return result
     raise AssertionError  # `count` does not end
-
-
-def _record(run: Run, failure: str) -> CallRecord | None:
-    """What is logged of the reply's call; None if it made none."""
-    if run.call is None:
-        return None
-    return CallRecord(
-        model=run.call.model,
-        usage=run.call.usage,
-        stop_reason=run.call.stop_reason or ("stopped" if run.stopping else failure),
-        first_token_ms=run.call.first_token_ms,
-        duration_ms=run.call.duration_ms,
-    )
 
 
 def _wait_visibly(run: Run) -> None:

@@ -124,6 +124,38 @@ def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, in
     assert leases.take_over(again.pk).replies == ()
 
 
+def test_a_hold_whose_call_this_process_never_made_is_given_back(running, invitation):
+    running.lease_expires_at = timezone.now() - timedelta(seconds=1)
+    running.save()
+    step = leases.take_over(running.pk)
+    running.hold.refresh_from_db()
+    assert running.hold.state == HoldState.RELEASED
+    invitation.refresh_from_db()
+    assert invitation.usage["input_tokens"] == 0
+    assert not UsageLog.objects.exists()
+    assert len(step.replies) == 1
+
+
+def test_a_hold_of_a_call_that_ran_here_is_charged_though_its_end_was_not_stored(running):
+    running.lease_expires_at = timezone.now() - timedelta(seconds=1)
+    running.save()
+    leases.take_over(running.pk, ran_here=True)
+    running.hold.refresh_from_db()
+    assert running.hold.state == HoldState.SETTLED
+
+
+def test_who_leaves_begins_no_note_and_whoever_looks_next_does(running):
+    step = leases.finish(
+        running.pk, status=MessageStatus.COMPLETE, content="Hi.", record=done(), leaving=True
+    )
+    assert step.replies == ()
+    assert leases.lost() == [running.pk]
+    step = leases.take_over(running.pk)
+    assert [(r.message.role, r.message.kind) for r in step.replies] == [("coach", "note")]
+    assert step.message.status == MessageStatus.COMPLETE
+    assert leases.lost() == []
+
+
 def test_a_lost_reply_that_was_to_be_stopped_is_not_begun_again(running):
     running.stop_requested_at = timezone.now()
     abandon(running)

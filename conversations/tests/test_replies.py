@@ -465,7 +465,7 @@ async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(
         return row
 
     monkeypatch.setattr(leases, "_found", found_a_moment_ago)
-    await sync_to_async(leases.take_over)(reply.message.pk)
+    await sync_to_async(leases.take_over)(reply.message.pk, ran_here=True)
     assert [hold.state async for hold in Hold.objects.all()] == [HoldState.SETTLED]
     assert (await usage_of(conversation))["held_tokens"] == 0
 

@@ -106,7 +106,8 @@ function noticeCame({ message, text }) {
 }
 
 function stateCame({ status, partner, coach, budget, debrief_url: debrief }) {
-  Object.assign(running, { partner, coach });
+  // What is known to stream does, whatever an older answer says; its end comes as a turn.
+  Object.assign(running, { partner: partner ?? turns.streams("partner"), coach: coach ?? turns.streams("coach") });
   if (budget) find("budget").innerHTML = budget;
   ended = status === "ended";
   if (ended && debrief) find("ended").querySelector("a").href = debrief;

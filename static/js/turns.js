@@ -38,6 +38,12 @@ export class Turns {
     return document.getElementById(`turn-${id}`);
   }
 
+  /** The reply of a role that the page shows as streaming, or null. */
+  streams(role) {
+    const item = document.querySelector(`li[data-status="streaming"][data-role="${role}"]`);
+    return item && Number(item.dataset.message);
+  }
+
   /** What a `sync` says of the page: how far it has seen every turn, and the code points that it
       holds of each reply it shows as streaming. */
   held() {

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.filebased import EmailBackend
 
+from accounts.naming import naming
+
 
 class FolderBackend(EmailBackend):
     """Writes one .eml file per message to `file_path` and prints its text to the console.
@@ -77,9 +79,9 @@ def forget(addresses: Collection[str]) -> None:
     """
     mailer: dict[str, Any] = settings.MAILERS["default"]
     folder = mailer.get("OPTIONS", {}).get("file_path")
+    named = naming(addresses)
     for path in Path(folder).glob("*.eml") if folder else ():
-        words = _words(path.read_bytes()).casefold()
-        if any(address.casefold() in words for address in addresses):
+        if named.search(_words(path.read_bytes())):
             # Another process may be at it too.
             path.unlink(missing_ok=True)
 

@@ -7,18 +7,20 @@ from typing import Any
 
 from django.contrib.sessions.models import Session
 
+from accounts.naming import naming
+
 
 def end_those_naming(words: Collection[str]) -> None:
-    """End every session in whose data one of `words` stands, in whatever case."""
-    sought = {word.lower() for word in words}
+    """End every session in whose data one of `words` stands by itself, in whatever case."""
+    named = naming(words)
     keys = [
         session.session_key
         for session in Session.objects.iterator(chunk_size=500)
-        if any(word in _text(session.get_decoded()) for word in sought)
+        if named.search(_text(session.get_decoded()))
     ]
     for some in batched(keys, 500, strict=False):
         Session.objects.filter(session_key__in=some).delete()
 
 
 def _text(data: dict[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, default=str).lower()
+    return json.dumps(data, ensure_ascii=False, default=str)

@@ -21,6 +21,7 @@ from accounts import leaving, sessions
 from accounts import mail as folder
 from accounts.ids import new_id
 from accounts.models import ERASED_DOMAIN, User
+from accounts.naming import naming
 from conversations.belongings import Belongings
 from conversations.models import ConversationSession, Message
 from invitations.bulk import Batch
@@ -217,10 +218,13 @@ def _forget_entries(model: type[models.Model], ids: Iterable[Any]) -> None:
         _blank(LogEntry.objects.filter(content_type=kind, object_id__in=some))
 
 
-def _forget_mentions(words: Iterable[str]) -> None:
-    for word in words:
-        said = Q(object_repr__icontains=word) | Q(change_message__icontains=word)
-        LogEntry.objects.filter(said).update(object_repr="", change_message="")
+def _forget_mentions(addresses: Iterable[str]) -> None:
+    for address in addresses:
+        named = naming([address])
+        said = Q(object_repr__icontains=address) | Q(change_message__icontains=address)
+        lines = LogEntry.objects.filter(said).values_list("pk", "object_repr", "change_message")
+        ids = [pk for pk, *texts in lines if named.search(" ".join(texts))]
+        LogEntry.objects.filter(pk__in=ids).update(object_repr="", change_message="")
 
 
 def _blank(entries: "models.QuerySet[LogEntry]") -> None:

@@ -207,7 +207,10 @@ def _outline(invitation: Invitation) -> Row:
         "usage": invitation.usage,
         "created_at": invitation.created_at,
         "sent_at": invitation.sent_at,
+        "opened_at": invitation.opened_at,
         "claimed_at": invitation.claimed_at,
+        "asked_for_time_at": invitation.time_asked_at,
+        "asked_for_budget_at": invitation.budget_asked_at,
         "expires_at": invitation.expires_at,
         "revoked_at": invitation.revoked_at,
     }
@@ -222,6 +225,9 @@ def told_call(call: UsageLog) -> Row:
         "for": call.stream_type,
         "input_tokens": call.input_tokens,
         "output_tokens": call.output_tokens,
+        "cache_write_tokens": call.cache_write_tokens,
+        "cache_read_tokens": call.cache_read_tokens,
+        "is_estimate": call.is_estimate,
         "stop_reason": call.stop_reason,
         "duration_ms": call.duration_ms,
     }

@@ -185,7 +185,8 @@ def chosen(batch: Batch, which: str) -> DeliveryQuerySet:
     deliveries: DeliveryQuerySet = batch.deliveries.all()
     if which in (State.FAILED, State.UNCLEAR):
         return deliveries.in_state(State(which))
-    return deliveries.filter(pk=int(which)) if which.isdecimal() else deliveries.none()
+    is_id = which.isdecimal() and len(which) < 19
+    return deliveries.filter(pk=int(which)) if is_id else deliveries.none()
 
 
 def see(batch: Batch) -> HttpResponse:

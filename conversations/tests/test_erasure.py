@@ -57,6 +57,18 @@ def test_what_staff_did_with_things_of_theirs_names_nobody(dana, scenario):
     assert set(LogEntry.objects.values_list("object_repr", "change_message")) == {("", "")}
 
 
+def test_who_has_the_address_as_a_part_of_theirs_is_left_alone(dana, client):
+    joan = person(f"jo{dana.email}", name="Joan")
+    client.force_login(joan, backend="accounts.backends.RoleBackend")
+    session = client.session
+    session["about"] = joan.email
+    session.save()
+    LogEntry.objects.log_actions(staff().pk, [joan], CHANGE, f"Now {joan.email}.")
+    erasure.erase(dana.pk)
+    assert LogEntry.objects.get().change_message == f"Now {joan.email}."
+    assert client.get("/account/").status_code == 200
+
+
 # --- When -----------------------------------------------------------------------------------
 
 

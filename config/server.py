@@ -86,11 +86,14 @@ def serve(application: Any, endpoints: list[str], ready: Callable[[], None] | No
     return not server.abort_start
 
 
-def serve_for_another(application: Any, number: int) -> None:
-    """Serve from an inherited socket until told to end, or until the process that lent it ends."""
+def serve_for_another(application: Any, number: int, parent: int) -> None:
+    """Serve from an inherited socket until told to end, or until the process that lent it ends.
+
+    `parent` is its id: by the time this one has started, it may be gone.
+    """
     endpoints = list(build_endpoint_description_strings(file_descriptor=number))
     server = GracefulServer(application=application, endpoints=endpoints)
-    server.parent = os.getppid()
+    server.parent = parent
     server.run()
 
 
@@ -144,6 +147,7 @@ class Workers:
     def _start(self) -> subprocess.Popen[bytes]:
         number = self._listening.fileno()
         command = [sys.executable, sys.argv[0], "serve", "--socket", str(number)]
+        command += ["--parent", str(os.getpid())]
         # In a group of its own, so that Ctrl+C reaches it once, through this process.
         return subprocess.Popen(command, pass_fds=[number], env=os.environ, start_new_session=True)
 

@@ -35,11 +35,13 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument("--processes", type=int, default=settings.PROCESSES)
         parser.add_argument("--socket", type=int, help="An inherited socket to serve from.")
+        parser.add_argument("--parent", type=int, help="The process that lent it.")
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         if options["socket"] is not None:
             # One of several: the process that started it has prepared everything.
-            server.serve_for_another(get_default_application(), options["socket"])
+            socket, parent = options["socket"], options["parent"]
+            server.serve_for_another(get_default_application(), socket, parent)
             return
         if is_taken(host, port):
             raise CommandError(taken_message(port))

@@ -11,6 +11,12 @@ from e2e.site import Site
 PATIENCE = 15_000
 
 
+def follow(link: Locator) -> None:
+    """Click on what leads to another page, and wait until that is there."""
+    with link.page.expect_navigation():
+        link.click()
+
+
 class Room:
     """One open conversation page."""
 

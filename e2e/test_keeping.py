@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import Watch
-from e2e.room import Room
+from e2e.room import Room, follow
 from e2e.site import Site
 from e2e.test_sockets_close import in_step, newest_code
 
@@ -31,7 +31,7 @@ def test_a_guest_becomes_an_account_with_place_draft_and_socket(
     page.get_by_role("button", name="Keep this: make an account").click()
     expect(page.get_by_text("What you have said as a guest is kept")).to_be_visible()
     page.get_by_role("textbox", name="Email").fill(email)
-    page.get_by_role("button", name="Sign up").click()
+    follow(page.get_by_role("button", name="Sign up"))
     page.get_by_role("textbox", name="Code").fill(newest_code(site, email))
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url(address)

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from e2e.conftest import PHONE, Watch
-from e2e.room import Room
+from e2e.room import Room, follow
 from e2e.site import ROOT, Site
 from e2e.test_journey import sign_in
 from e2e.test_pages import violations
@@ -74,7 +74,7 @@ def become_an_account(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Keep this: make an account").click()
     page.get_by_role("textbox", name="Email").fill(ROBIN)
     page.get_by_role("textbox", name="Name").fill(NAME)
-    page.get_by_role("button", name="Sign up").click()
+    follow(page.get_by_role("button", name="Sign up"))
     page.get_by_role("textbox", name="Code").fill(newest_code(site, ROBIN))
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url(re.compile(r"/conversations/\d+/$"))
@@ -83,7 +83,7 @@ def become_an_account(page: Page, site: Site) -> None:
 def sign_in_by_code(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/accounts/login/code/")
     page.get_by_role("textbox", name="Email").fill(ROBIN)
-    page.get_by_role("button", name="Send the code").click()
+    follow(page.get_by_role("button", name="Send the code"))
     page.get_by_role("textbox", name="Code").fill(newest_code(site, ROBIN))
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url(f"{site.url}/")
@@ -101,7 +101,7 @@ def exported(page: Page, site: Site) -> dict[str, str]:
 
 def ask_for_the_erasure(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/account/")
-    page.get_by_role("link", name="Erase my account").click()
+    follow(page.get_by_role("link", name="Erase my account"))
     assert violations(page) == []
     page.get_by_role("button", name="Erase my account in 7 days").click()
     page.wait_for_url(f"{site.url}/account/")

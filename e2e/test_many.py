@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from e2e.conftest import DESKTOP, PHONE, Watch
 from e2e.mail_server import MailServer
-from e2e.room import Room
+from e2e.room import Room, follow
 from e2e.site import Site
 from e2e.test_journey import sign_in
 from e2e.test_pages import LOOKS, violations
@@ -26,7 +26,7 @@ def look(page: Page, site: Site, text: str) -> None:
     page.get_by_label("Addresses").fill(text)
     page.get_by_label("Scenario").select_option(label="The uncle with strong opinions")
     page.get_by_label("Personal note").fill("Good luck!")
-    page.get_by_role("button", name="Look first").click()
+    follow(page.get_by_role("button", name="Look first"))
 
 
 def send(page: Page, count: int) -> None:
@@ -133,7 +133,7 @@ def test_a_server_that_dies_in_the_middle_sends_the_others_and_asks_about_that_o
     assert sorted(post.recipients) == [one for one in who if one != "p1@example.org"]
 
     post.refused = set()
-    page.get_by_role("button", name="It arrived").click()
+    follow(page.get_by_role("button", name="It arrived"))
     page.get_by_role("button", name="Send the 1 that failed again").click()
     expect(page.get_by_text("All 6 are sent.").first).to_be_visible(timeout=20_000)
     assert sorted(post.recipients) == who
@@ -187,7 +187,7 @@ def test_a_class_comes_in_by_one_link(
     sign_in(staff, site)
     staff.goto(f"{site.url}/admin/invitations/grouplink/{group['id']}/change/")
     staff.get_by_role("spinbutton", name="Places").fill("3")
-    staff.get_by_role("button", name="Save", exact=True).click()
+    follow(staff.get_by_role("button", name="Save", exact=True))
     late.reload()
     expect(late.get_by_text("One place of 3 is left.")).to_be_visible()
     late.get_by_role("button", name="Start the conversation").dblclick()
@@ -214,7 +214,7 @@ def test_a_guest_goes_on_with_a_phone_and_the_link_is_seen_by_nobody(
     room.say("Hello from the laptop.")
     room.settled(turns=3, notes=1)
     conversation = room.id
-    page.get_by_role("link", name="Continue on another device").click()
+    follow(page.get_by_role("link", name="Continue on another device"))
     link = page.get_by_role("textbox", name="Your link").input_value()
     page.get_by_label("Your email address").fill("gwen@own.example.org")
     page.get_by_role("button", name="Send me the link").click()
@@ -230,7 +230,7 @@ def test_a_guest_goes_on_with_a_phone_and_the_link_is_seen_by_nobody(
     assert phone.id == conversation
     tokens = [url.split("/")[4].split(":")[0] for url in (group["url"], link)]
     page.goto(site.url)
-    page.get_by_role("link", name="Scenarios").click()
+    follow(page.get_by_role("link", name="Scenarios"))
     # The console of a laptop prints mails; nothing else of the log may hold a link.
     log = re.sub(r"\nMail to:.*?\n-{72}", "", site.log.read_text(), flags=re.DOTALL)
     for token in tokens:
@@ -252,7 +252,7 @@ def test_pages_for_many_are_accessible(
     found["a group"] = violations(guest)
     guest.get_by_role("button", name="Start the conversation").click()
     guest.wait_for_url(re.compile(r"/conversations/\d+/$"))
-    guest.get_by_role("link", name="Continue on another device").click()
+    follow(guest.get_by_role("link", name="Continue on another device"))
     found["an own link"] = violations(guest)
     guest.goto(full["url"])
     guest.get_by_role("button", name="Start the conversation").click()
@@ -265,13 +265,13 @@ def test_pages_for_many_are_accessible(
     sign_in(staff, site)
     staff.goto(f"{site.url}/admin/invitations/grouplink/{group['id']}/change/")
     found["a group on the desk"] = violations(staff)
-    staff.get_by_role("link", name="To print, with a QR code").click()
+    follow(staff.get_by_role("link", name="To print, with a QR code"))
     found["a poster"] = violations(staff)
     width = look["viewport"]["width"]
     domain = f"{look['color_scheme']}{width}.example.org"
     staff.goto(f"{site.url}/admin/invitations/batch/add/")
     staff.get_by_label("Addresses").fill(LIST.format(domain))
-    staff.get_by_role("button", name="Look first").click()
+    follow(staff.get_by_role("button", name="Look first"))
     found["a preview"] = violations(staff)
     send(staff, 3)
     expect(staff.get_by_text("All 3 are sent.").first).to_be_visible(timeout=20_000)

@@ -63,7 +63,8 @@ ADMIN_FORMS = [
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds, one line each."""
+    """What axe finds, one line each, on a page that is there."""
+    page.get_by_role("main").first.wait_for()
     found = Axe().run(page, options=RULES).response["violations"]
     return [
         f"{problem['id']}: {node['html'][:200]} ({node['failureSummary']})"
@@ -133,6 +134,7 @@ def test_learners_pages_are_accessible(
     room.settled(turns=4, notes=1)
     room.show("Conversation")
     page.get_by_role("button", name="End conversation").click()
+    expect(page.get_by_role("button", name="Yes, end it")).to_be_visible()
     found["the question before the end"] = violations(page)
     page.get_by_role("button", name="Yes, end it").click()
     page.wait_for_url(re.compile(r"/debrief/$"))

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from e2e.conftest import SIZES
+from e2e.room import follow
 from e2e.site import Site
 
 PASSWORD = "correct horse battery"
@@ -52,14 +53,14 @@ def enter_password(page: Page, site: Site, email: str, password: str = PASSWORD)
     page.goto(f"{site.url}/accounts/login/")
     page.get_by_role("textbox", name="Email").fill(email)
     page.get_by_role("textbox", name="Password").fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    follow(page.get_by_role("button", name="Sign in", exact=True))
 
 
 def confirm(page: Page, password: str = PASSWORD) -> None:
     """Show once more that the account is one's own, if asked."""
     if "reauthenticate" in page.url:
         page.get_by_role("textbox", name="Password").fill(password)
-        page.get_by_role("button", name="Confirm").click()
+        follow(page.get_by_role("button", name="Confirm"))
 
 
 def add_passkey(page: Page, site: Site, password: str = PASSWORD) -> None:
@@ -79,13 +80,13 @@ def test_a_learner_adds_a_passkey_and_signs_in_with_it(
     device = Device(page)
     enter_password(page, site, email)
     page.get_by_role("link", name="Account").click()
-    page.get_by_role("link", name="Add a passkey").click()
+    follow(page.get_by_role("link", name="Add a passkey"))
     confirm(page)
     page.get_by_role("button", name="Add a passkey").click()
     page.wait_for_url("**/account/")
     expect(page.get_by_role("listitem").filter(has_text="not used yet")).to_be_visible()
     assert len(device.keys) == 1
-    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    follow(page.get_by_role("main").get_by_role("button", name="Sign out", exact=True))
     page.goto(f"{site.url}/accounts/login/?next=/scenarios/")
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.wait_for_url(f"{site.url}/scenarios/")
@@ -121,14 +122,14 @@ def test_staff_are_led_to_a_second_factor_and_back_and_then_asked_for_it(
     page.goto(f"{site.url}/admin/accounts/user/")
     page.wait_for_url("**/accounts/2fa/")
     expect(page.get_by_text("The admin opens only to those with a second factor")).to_be_visible()
-    page.get_by_role("link", name="Add a passkey").click()
+    follow(page.get_by_role("link", name="Add a passkey"))
     confirm(page, site.staff_password)
     page.get_by_role("button", name="Add a passkey").click()
     page.wait_for_url("**/recovery-codes/")
     page.get_by_role("link", name="Go on to the admin").click()
     page.wait_for_url("**/admin/accounts/user/")
     page.goto(f"{site.url}/account/")
-    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    follow(page.get_by_role("main").get_by_role("button", name="Sign out", exact=True))
     enter_password(page, site, site.staff_email, site.staff_password)
     page.wait_for_url("**/accounts/2fa/authenticate/")
     page.get_by_role("button", name="Use a passkey").click()
@@ -155,11 +156,11 @@ def test_somebody_elses_passkey_opens_nothing(
     enter_password(page, understudy_site, "gone@example.org")
     add_passkey(page, understudy_site)
     page.wait_for_url("**/account/")
-    page.get_by_role("link", name="Remove").click()
+    follow(page.get_by_role("link", name="Remove"))
     confirm(page)
     page.get_by_role("button", name="Remove").click()
     page.wait_for_url("**/account/")
-    page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).click()
+    follow(page.get_by_role("main").get_by_role("button", name="Sign out", exact=True))
     page.goto(f"{understudy_site.url}/accounts/login/")
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_text("Incorrect code.")).to_be_visible()

@@ -1,56 +1,82 @@
-"""What a server does by itself, however long it runs: erase those whose week is over."""
+"""What a server does by itself, however long it runs.
+
+It erases those whose week is over, and goes on with bulk invitations that were interrupted.
+"""
 
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Final
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 
-from conversations.database import in_thread
+from conversations.database import in_thread, in_thread_later
 from conversations.erasure import erase_due
+from invitations import sending
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 3600.0
 # After the start, which has other things to do.
 FIRST_SECONDS: Final = 30.0
+# A dead sender's lease takes a minute to run out; the progress page promises two.
+MAIL_SECONDS: Final = 30.0
 
 
 class Housekeeper:
-    """Looks after one process; of several, each erasure is carried out by one."""
+    """Looks after one process; of several, each piece of work is carried out by one."""
 
-    def __init__(self, first: float = FIRST_SECONDS, every: float = EVERY_SECONDS) -> None:
-        self._first, self._every = first, every
-        self._task: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        first: float = FIRST_SECONDS,
+        every: float = EVERY_SECONDS,
+        mails: float = MAIL_SECONDS,
+    ) -> None:
+        self._first, self._every, self._mails = first, every, mails
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Look soon, and then every hour, until the loop ends."""
-        if self._task is None:
+        """Look soon, and then again and again, until the loop ends."""
+        if not self._tasks:
             # daphne says that it is running shortly before its loop does.
             loop = asyncio.get_event_loop()
-            self._task = loop.create_task(self._keep(), context=Context())
+            chores = (
+                _keep(look, self._first, self._every),
+                _keep(send_on, self._mails, self._mails),
+            )
+            self._tasks = [loop.create_task(chore, context=Context()) for chore in chores]
 
     def end(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
 
-    async def _keep(self) -> None:
-        await asyncio.sleep(self._first)
-        while True:
-            await look()
-            # Processes that started together do not stay together.
-            await asyncio.sleep(self._every * random.uniform(0.9, 1.1))
+
+async def _keep(work: Callable[[], Awaitable[int]], first: float, every: float) -> None:
+    await asyncio.sleep(first)
+    while True:
+        try:
+            await work()
+        except DatabaseTrouble as error:
+            logger.warning("Housekeeping has to wait: %s", type(error).__name__)
+        except Exception:
+            logger.exception("Housekeeping failed")
+        # Processes that started together do not stay together.
+        await asyncio.sleep(every * random.uniform(0.9, 1.1))
 
 
 async def look() -> int:
     """Erase who is due. Returns how many this process erased."""
-    try:
-        erased: int = await in_thread(erase_due)
-    except DatabaseError as error:
-        logger.warning("Looking for erasures failed: %s", type(error).__name__)
-        return 0
+    erased: int = await in_thread(erase_due)
     if erased:
         logger.info("Erased accounts: %s", erased)
     return erased
+
+
+async def send_on() -> int:
+    """Go on with bulk invitations that nobody is at. Returns how many this process took."""
+    taken = len(await in_thread_later(sending.resume))
+    if taken:
+        logger.info("Bulk invitations taken up: %s", taken)
+    return taken

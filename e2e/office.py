@@ -134,6 +134,18 @@ def minutes_later(minutes: int = 5) -> None:
     Delivery.objects.exclude(begun_at=None).update(begun_at=then)
 
 
+def interrupted_batch(people: list[str]) -> dict[str, Any]:
+    """Make a bulk invitation whose sender died before its first mail."""
+    staff = User.objects.filter(is_staff=True).earliest("created_at")
+    scenario = Scenario.objects.get(slug="holiday-dinner")
+    quota = {"tokens": 25_000, "label": "For a test"}
+    batch = Batch.objects.create(created_by=staff, scenario=scenario, quota=quota)
+    for position, email in enumerate(people, start=1):
+        made = Invitation.objects.create(recipient_email=email, **batch.for_each)
+        Delivery.objects.create(batch=batch, invitation=made, position=position)
+    return {"id": batch.pk, "path": f"/admin/invitations/batch/{batch.pk}/change/"}
+
+
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
@@ -154,7 +166,8 @@ if __name__ == "__main__":
 
     known = (invite, scenario, user, messages, usage, invitation, new_link, change_user)
     leaving = (dump, let_a_week_pass, figures)
-    known = (*known, end_sessions, revoke, add_tokens, *leaving, group_link, minutes_later)
+    many = (group_link, minutes_later, interrupted_batch)
+    known = (*known, end_sessions, revoke, add_tokens, *leaving, *many)
     tasks = {task.__name__: task for task in known}
     for line in sys.stdin:
         order = json.loads(line)

@@ -157,6 +157,23 @@ def test_a_server_that_is_told_to_end_finishes_its_mail_and_the_next_goes_on(
     assert sorted(post.recipients) == who
 
 
+def test_an_interrupted_one_waits_for_the_button_and_says_so(
+    visit: Callable[..., Page], understudy_site: Site, size: dict[str, Any], watch: Watch
+):
+    site = understudy_site
+    who = [f"i{number}-{size['viewport']['width']}@example.org" for number in range(3)]
+    batch = site.ask("interrupted_batch", people=who)
+    page = visit(**size)
+    sign_in(page, site)
+    for _ in range(2):
+        page.goto(site.url + batch["path"])
+        expect(page.get_by_text("Interrupted: 3 of 3 wait.").first).to_be_visible()
+    assert site.mail(who[0]) == []
+    page.get_by_role("button", name="Go on sending").click()
+    expect(page.get_by_text("All 3 are sent.").first).to_be_visible(timeout=20_000)
+    assert [len(site.mail(one)) for one in who] == [1, 1, 1]
+
+
 # --- By a link for all -----------------------------------------------------------------------
 
 

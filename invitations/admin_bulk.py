@@ -107,24 +107,23 @@ class BatchAdmin(AsInvitations, DeskAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """How far it is. Opening the page goes on with what nobody is at."""
+        """How far it is. Looking sends nothing; a button does."""
         # The same answer for every id, so that it tells nothing of which there are.
         if not self.has_view_permission(request):
             raise PermissionDenied
-        batch: Any = self.get_queryset(request).filter(pk=object_id).first()
+        found = self.get_queryset(request).select_related("scenario", "created_by")
+        batch: Any = found.filter(pk=object_id).first()
         if batch is None:
             raise Http404
         if request.method == "POST":
             return self._act(request, batch)
         if "csv" in request.GET:
             return self._csv(batch)
-        batch.deliveries.give_up_lost()
-        if batch.waiting:
-            sending.start(batch)
-        return self._progress_page(request, object_id)
+        return self._progress_page(request, batch)
 
-    def _progress_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        batch: Any = self.get_queryset(request).select_related("scenario").get(pk=object_id)
+    def _progress_page(self, request: HttpRequest, batch: Any) -> HttpResponse:
+        is_due = batch.waiting and not batch.halted
+        running = bool(batch.sending or (is_due and batch.is_leased))
         context = {
             **self.admin_site.each_context(request),
             "title": f"Bulk invitation: {batch.scenario or 'any scenario'}",
@@ -132,7 +131,9 @@ class BatchAdmin(AsInvitations, DeskAdmin):
             "batch": batch,
             "rows": batch.deliveries.select_related("invitation"),
             "done": batch.sent + batch.failed + batch.unclear,
-            "running": bool(batch.sending or (batch.waiting and not batch.halted)),
+            "running": running,
+            # Its sender is gone; a server takes it up again, unless a person does before.
+            "interrupted": bool(is_due and not running),
             "may_change": self.has_change_permission(request, batch),
             "unreachable": batch.halted == Halt.UNREACHABLE,
         }
@@ -142,6 +143,7 @@ class BatchAdmin(AsInvitations, DeskAdmin):
         """What a button of the progress page asks for."""
         if not self.has_change_permission(request, batch):
             raise PermissionDenied
+        batch.deliveries.give_up_lost()
         deliveries = chosen(batch, request.POST.get("delivery", ""))
         match request.POST.get("action"):
             case "stop":

@@ -54,6 +54,19 @@ FAILURES: Final = {
 }
 
 
+def standing_at(state: State, prefix: str = "") -> Q:
+    """Deliveries that `Delivery.standing` calls `state`; `prefix` leads to them."""
+    long_ago = timezone.now() - LONGEST_MAIL
+    under_way = {f"{prefix}state": State.SENDING}
+    match state:
+        case State.SENDING:
+            return Q(**under_way, **{f"{prefix}begun_at__gte": long_ago})
+        case State.UNCLEAR:
+            lost = Q(**under_way, **{f"{prefix}begun_at__lt": long_ago})
+            return lost | Q(**{f"{prefix}state": state})
+    return Q(**{f"{prefix}state": state})
+
+
 class BatchQuerySet(models.QuerySet["Batch"]):
     def unfinished(self) -> Self:
         """Those with mails to send that nobody is at."""
@@ -61,9 +74,10 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return waiting.filter(Q(lease_expires_at=None) | Q(lease_expires_at__lt=timezone.now()))
 
     def with_counts(self) -> Self:
-        """Annotate how many deliveries are in each state: `waiting`, `sent`, …; and `total`."""
+        """Annotate how many deliveries stand at each state: `waiting`, `sent`, …; and `total`."""
         counts = {
-            str(state): Count("deliveries", filter=Q(deliveries__state=state)) for state in State
+            str(state): Count("deliveries", filter=standing_at(state, "deliveries__"))
+            for state in State
         }
         return self.annotate(total=Count("deliveries"), **counts)
 
@@ -85,6 +99,11 @@ class Batch(Offer):
     def __str__(self) -> str:
         local = timezone.localtime(self.created_at)
         return f"{self.scenario or 'Any scenario'}, {local:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether somebody is at it who has given a sign of life lately."""
+        return self.lease_expires_at is not None and self.lease_expires_at >= timezone.now()
 
     def lease(self, owner: str) -> bool:
         """Take the sending over, or go on with it. Returns False if somebody else is at it."""
@@ -115,7 +134,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def give_up_lost(self) -> int:
         """Mark those whose sender died in the middle of the mail: it may be out, or not."""
-        lost = self.in_state(State.SENDING).filter(begun_at__lt=timezone.now() - LONGEST_MAIL)
+        lost = self.in_state(State.SENDING).filter(standing_at(State.UNCLEAR))
         return lost.update(state=State.UNCLEAR, failure="lost")
 
     def send_again(self) -> int:
@@ -172,14 +191,21 @@ class Delivery(models.Model):
         return f"{self.get_state_display()}: {self.invitation_id}"
 
     @property
+    def standing(self) -> State:
+        """Its state as far as it is known: one whose sender died is unclear, noted or not."""
+        is_lost = self.begun_at is not None and self.begun_at < timezone.now() - LONGEST_MAIL
+        return State.UNCLEAR if self.state == State.SENDING and is_lost else State(self.state)
+
+    @property
     def failure_words(self) -> str:
         """What went wrong, for a person; "" if nothing did."""
-        return FAILURES.get(self.failure, "")
+        is_noted = self.standing == self.state
+        return FAILURES.get(self.failure if is_noted else "lost", "")
 
     @property
     def tone(self) -> str:
         """The colour of its state, as `config.admin.badge` names them."""
-        return TONES[State(self.state)]
+        return TONES[self.standing]
 
     def finish(self, state: State, failure: str = "") -> bool:
         """Note how this attempt ended; False if a person has decided otherwise meanwhile."""

@@ -24,7 +24,7 @@ def _row(delivery: Delivery) -> tuple[object, ...]:
     return (
         invitation.recipient_name,
         invitation.recipient_email,
-        delivery.get_state_display(),
+        delivery.standing.label,
         delivery.attempts,
         invitation.sent_at and invitation.sent_at.isoformat(timespec="seconds"),
         invitation.status.label,

@@ -1,8 +1,8 @@
 """Sending a batch in the background: a thread of this process, which survives no restart.
 
-It need not: whoever looks next (the progress page, the next start, `manage.py sweep`) goes on
-with what is waiting. A mail is taken once, so that nothing is sent twice; one whose sender died
-in the middle is left to a person.
+It need not: whoever looks next (the next start, a server's housekeeping, *Go on sending*,
+`manage.py sweep`) goes on with what is waiting. A mail is taken once, so that nothing is sent
+twice; one whose sender died in the middle is left to a person.
 """
 
 import logging
@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts.ids import new_id
 from invitations.addresses import Entry
-from invitations.bulk import LEASE, Batch, Delivery, Halt, State
+from invitations.bulk import Batch, Delivery, Halt, State
 from invitations.mailing import message
 from invitations.models import Invitation
 
@@ -79,22 +79,10 @@ def resume() -> list[threading.Thread]:
     return [thread for batch in Batch.objects.unfinished() if (thread := start(batch))]
 
 
-def resume_soon() -> None:
-    """At a server's start: go on now, and once more when the leases of the dead have run out."""
-    later = threading.Timer(LEASE.total_seconds() + 1, _closing_connection, args=(resume,))
-    later.daemon = True
-    later.start()
-    _closing_connection(resume)
-
-
 def _run(batch: Batch, owner: str) -> None:
-    _closing_connection(send_waiting, batch, owner)
-
-
-def _closing_connection(work: Any, *args: Any) -> None:
-    """Run `work` on this thread, which then gives its database connection back."""
+    """Send, and give this thread's database connection back."""
     try:
-        work(*args)
+        send_waiting(batch, owner)
     except Exception:
         logger.exception("A batch of invitations was not sent to its end")
     finally:

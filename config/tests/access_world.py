@@ -1,6 +1,7 @@
 """The people and things of the access matrix, and what must not come into wrong hands."""
 
 import time
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
@@ -140,6 +141,13 @@ class World:
         Delivery.objects.create(
             batch=batch, invitation=self.invitation, position=1, state=State.SENT
         )
+        # Its sender died: nobody's look at it may send the rest, or note what was lost.
+        for position, state in enumerate((State.WAITING, State.SENDING), start=2):
+            another = make_invitation(self.users["admin"], recipient_email="next@example.org")
+            long_ago = timezone.now() - timedelta(hours=1)
+            Delivery.objects.create(
+                batch=batch, invitation=another, position=position, state=state, begun_at=long_ago
+            )
         self.devices = {
             name: Device.objects.create(
                 user=user, session_key=f"of-{name}", name="Phone", last_seen_at=timezone.now()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.core import mail
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
@@ -19,14 +20,12 @@ from config.tests.access_world import READERS, SAID, World
 from conversations.routing import websocket_urlpatterns
 
 SIGN_IN_PAGES = ("/accounts/login/", "/admin/login/")
-# Tables in which a GET may write: it renews a session, says that something was read, and gives up
-# what a process that died left behind.
+# Tables in which a GET may write: it renews a session, and says that something was read.
 BOOKKEEPING = (
     "django_session",
     "django_admin_log",
     "conversations_viewing",
     "accounts_device",
-    "invitations_delivery",
 )
 QUIET_CACHE = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 # Django's own pages of the admin, of which there are most, take any method but POST for GET: it is
@@ -127,6 +126,9 @@ class AccessTests(TestCase):
             self.wrong.append(f"{told} is not known, though the row says so")
         if status >= 500 or found not in allowed:
             self.wrong.append(f"{told} is “{found}” in place of “{answer}”")
+        if method in SAFE and mail.outbox:
+            self.wrong.append(f"{told} sends mail")
+        mail.outbox.clear()
         if written and (method in SAFE or (found != rows.YES and answer != rows.STEP)):
             self.wrong.append(f"{told} writes: {written[0]}")
         self.check_words(person, told, row, response)

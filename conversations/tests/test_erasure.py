@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.core import mail
 from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.core.management import call_command
@@ -23,6 +24,7 @@ from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from conversations.starting import Means, start
 from invitations.models import Invitation
+from invitations.tests.test_sending import make as make_batch
 from usage.models import Hold, PersonalAllowance, UsageLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,17 +126,42 @@ def test_a_server_may_start_it_before_its_loop_runs(monkeypatch):
     loop.close()
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_goes_on_with_an_interrupted_bulk_invitation():
+    people = ["ann@example.org", "bob@example.org"]
+    batch = await sync_to_async(make_batch)(*people)
+    keeper = housekeeping.Housekeeper(first=60, mails=0.0)
+    keeper.start()
+    sent = batch.deliveries.filter(state="sent")
+    async with asyncio.timeout(10):
+        while await sent.acount() < 2:
+            await asyncio.sleep(0.01)
+    keeper.end()
+    for thread in threading.enumerate():
+        if thread.name == f"batch-{batch.pk}":
+            await asyncio.to_thread(thread.join)
+    assert sorted(message.to[0] for message in mail.outbox) == people
+
+
 async def test_a_server_erases_whom_it_finds(dana):
     assert await housekeeping.look() == 1
     assert await sync_to_async(is_gone)(dana)
 
 
-async def test_a_server_goes_on_while_the_database_is_away(dana, monkeypatch, caplog):
-    def away():
+async def test_a_server_goes_on_while_the_database_is_away(monkeypatch, caplog):
+    looks, twice = [], asyncio.Event()
+
+    async def away():
+        looks.append(True)
+        if len(looks) == 2:
+            twice.set()
         raise DatabaseError("dana@example.com")
 
-    monkeypatch.setattr(housekeeping, "erase_due", away)
-    assert await housekeeping.look() == 0
+    monkeypatch.setattr(housekeeping, "look", away)
+    keeper = housekeeping.Housekeeper(first=0.0, every=0.001)
+    keeper.start()
+    await asyncio.wait_for(twice.wait(), 10)
+    keeper.end()
     assert "DatabaseError" in caplog.text
     assert "dana" not in caplog.text
 

@@ -246,6 +246,7 @@ class FuzzyNumber(int):
 class ProgressTests(BulkTestCase):
     def test_it_says_how_far_it_is_and_loads_again_by_itself(self):
         batch = self.make()
+        batch.lease("somebody")
 
         html = self.page(self.url(batch))
 
@@ -264,16 +265,34 @@ class ProgressTests(BulkTestCase):
         assert "data-running" not in html
         assert 'http-equiv="refresh"' not in html
 
-    def test_opening_it_goes_on_with_what_nobody_is_at(self):
+    def test_an_interrupted_one_says_so_and_what_happens_next(self):
+        batch = self.make()
+        for lease in (None, timezone.now() - timedelta(seconds=1)):
+            Batch.objects.update(lease_expires_at=lease)
+
+            html = self.page(self.url(batch))
+
+            assert "Interrupted: 2 of 2 wait." in html
+            assert "It goes on by itself within two minutes, or now" in html
+            assert "Go on sending" in html
+            assert "Stop sending" in html
+            assert "data-running" in html  # so that the page sees it go on
+
+    def test_looking_at_an_interrupted_one_sends_and_changes_nothing(self):
         batch = self.make()
         self.started.reset_mock()
-        self.page(self.url(batch))
-        self.started.assert_called_once_with(batch)
+        self.sign_in(self.sten, "invitations.view_invitation")
+        rows = list(Batch.objects.values()), list(Delivery.objects.values())
 
-        self.deliver(batch)
-        self.started.reset_mock()
-        self.page(self.url(batch))
+        html = self.page(self.url(batch))
+
+        assert "It goes on by itself within two minutes." in html
+        assert "<button" not in html.partition('id="content"')[2]
+        self.client.head(self.url(batch))
+        self.client.get(self.url(batch), {"csv": ""})
+        assert rows == (list(Batch.objects.values()), list(Delivery.objects.values()))
         self.started.assert_not_called()
+        assert mail.outbox == []
 
     def test_a_row_says_what_became_of_its_mail(self):
         batch = self.make("ann@example.org", "bob@example.org", "cy@example.org")
@@ -421,9 +440,22 @@ class ListTests(BulkTestCase):
 
         assert self.client.get(admin_url(MODEL, "delete", batch.pk)).status_code == 403
 
-    def test_lost_ones_are_given_up_by_looking(self):
+    def test_a_lost_one_is_shown_as_unclear_and_noted_by_a_button(self):
         batch = self.make("ann@example.org")
         long_ago = timezone.now() - timedelta(minutes=5)
         batch.deliveries.update(state=State.SENDING, begun_at=long_ago)
+        delivery = batch.deliveries.get()
 
-        assert "it may have gone out, or not" in self.page(self.url(batch))
+        html = self.page(self.url(batch))
+
+        assert "it may have gone out, or not" in html
+        assert f'id="arrived-{delivery.pk}"' in html
+        assert "Finished: 0 of 1 are sent." in html
+        assert "1 not" in self.page(admin_url(MODEL, "changelist"))
+        assert ",Unclear,0," in self.client.get(self.url(batch), {"csv": ""}).content.decode()
+        delivery.refresh_from_db()
+        assert delivery.state == State.SENDING
+
+        self.client.post(self.url(batch), {"action": "arrived", "delivery": delivery.pk})
+        delivery.refresh_from_db()
+        assert delivery.state == State.SENT

@@ -331,6 +331,47 @@ def test_whoever_looks_next_goes_on_with_what_was_not_begun():
 
 
 @pytest.mark.django_db(transaction=True)
+def test_two_servers_that_take_up_at_once_send_each_mail_once():
+    batch = make()
+    Batch.objects.update(lease_owner="dead", lease_expires_at=timezone.now() - timedelta(1))
+    together = threading.Barrier(2)
+
+    def server():
+        together.wait(20)
+        try:
+            for thread in sending.resume():
+                thread.join(20)
+        finally:
+            connection.close()
+
+    servers = [threading.Thread(target=server) for _ in range(2)]
+    for one in servers:
+        one.start()
+    for one in servers:
+        one.join()
+
+    assert reached() == sorted(WHO)
+    assert states(batch) == [State.SENT] * 3
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("minutes", [None, 1, 5])
+def test_lists_and_rows_agree_on_how_a_mail_stands(state, minutes):
+    if minutes is None and state == State.SENDING:
+        return  # The database refuses it.
+    batch = make("ann@example.org")
+    begun_at = timezone.now() - timedelta(minutes=minutes) if minutes else None
+    batch.deliveries.update(state=state, begun_at=begun_at)
+
+    counted = Batch.objects.with_counts().get()
+    standing = batch.deliveries.get().standing
+
+    assert {one for one in State if getattr(counted, one)} == {standing}
+    is_lost = state == State.SENDING and minutes == 5
+    assert standing == (State.UNCLEAR if is_lost else state)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_sweep_sends_to_the_end():
     make()
 

@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from accounts.models import Role, User
-from config.admin import DeskAdmin, RecordAdmin, badge, number, when
+from config.admin import DeskAdmin, PersonalAdmin, RecordAdmin, badge, number, when
 
 TONES = {Role.GUEST: "quiet", Role.USER: "good", Role.POWER_USER: "busy", Role.ADMIN: "warning"}
 # What makes somebody staff, or more than that.
@@ -143,7 +143,7 @@ class UserAdmin(DeskAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(RecordAdmin):
+class SecondFactorAdmin(RecordAdmin, PersonalAdmin):
     """For the day when phone and codes are lost. What is secret in it nobody reads."""
 
     list_display = ["user", "type", "created", "used"]
@@ -187,7 +187,7 @@ class ForAdministrators(DeskAdmin):
 
 
 @admin.register(EmailAddress)
-class AddressAdmin(ForAdministrators, EmailAddressAdmin):
+class AddressAdmin(ForAdministrators, PersonalAdmin, EmailAddressAdmin):
     @admin.action(description="Mark selected email addresses as verified", permissions=["change"])
     def make_verified(self, request: HttpRequest, queryset: QuerySet[EmailAddress]) -> None:
         """Allauth's own asks for no permission."""
@@ -195,7 +195,7 @@ class AddressAdmin(ForAdministrators, EmailAddressAdmin):
 
 
 @admin.register(SocialAccount)
-class GoogleAccountAdmin(ForAdministrators, SocialAccountAdmin):
+class GoogleAccountAdmin(ForAdministrators, PersonalAdmin, SocialAccountAdmin):
     pass
 
 

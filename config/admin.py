@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from config.history import change_message
+from config.history import change_message, forget_names, tell_owner
 
 # Reading what somebody said is more than seeing that they did; administrators have it by role.
 READS_TRANSCRIPTS = "conversations.view_transcript"
@@ -64,6 +64,44 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
         names = {str(apps.get_model(label)._meta.verbose_name) for label in self.carried}
         return found, counts, {name for name in lacking if str(name) not in names}, protected
+
+
+class PersonalAdmin(DeskAdmin):
+    """For rows that are one person's. In the history no name outlives its row.
+
+    Rows that their owner, too, may delete are named there at no time: `nameless`.
+    """
+
+    nameless = True
+
+    def owner_of(self, row: Any) -> Any:
+        """The account that a row belongs to; None where it is nobody's."""
+        return row.user
+
+    def is_personal(self, row: Any) -> bool:
+        return True
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._logged(super().log_addition(request, obj, message), obj)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._logged(super().log_change(request, obj, message), obj)
+
+    def _logged(self, entry: Any, row: Any) -> Any:
+        if self.nameless and self.is_personal(row):
+            forget_names([row])
+        return entry
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """As Django's; whoever it belonged to finds the deletion in their own history."""
+        rows = list(queryset)
+        logged = super().log_deletions(request, queryset)
+        personal = [row for row in rows if self.is_personal(row)]
+        forget_names(personal)
+        for row in personal:
+            if owner := self.owner_of(row):
+                tell_owner(request.user, owner, row)
+        return logged
 
 
 class RecordAdmin(DeskAdmin):

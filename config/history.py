@@ -5,8 +5,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model, QuerySet
 from django.forms import BaseForm
 from django.utils import timezone
+from django.utils.text import capfirst
 
 
 def in_words(value: object) -> str:
@@ -47,3 +51,31 @@ def change_message(
 def values(form: BaseForm, name: str) -> str:
     before = form.get_initial_for_field(form.fields[name], name)
     return f" from {in_words(before)} to {in_words(form.cleaned_data.get(name))}"
+
+
+def about(rows: Collection[Model]) -> QuerySet[LogEntry]:
+    """The lines about `rows`, which are of one model."""
+    kinds = {type(row) for row in rows}
+    return LogEntry.objects.filter(
+        content_type__in=[ContentType.objects.get_for_model(kind) for kind in kinds],
+        object_id__in=[str(row.pk) for row in rows],
+    )
+
+
+def forget_names(rows: Collection[Model]) -> None:
+    """Leave in the lines about `rows` what was done, and nobody's name or address."""
+    for row in rows:
+        lines = about([row])
+        lines.update(object_repr=nameless(row))
+        lines.filter(change_message__contains="@").update(change_message="")
+
+
+def nameless(row: Model) -> str:
+    """What a row is, without whose."""
+    return str(capfirst(row._meta.verbose_name))
+
+
+def tell_owner(by: Any, owner: Model, row: Model) -> None:
+    """Have the history of `owner` say that `row` of theirs was deleted."""
+    words = f"Deleted the {row._meta.verbose_name}."
+    LogEntry.objects.log_actions(by.pk, [owner], CHANGE, words)

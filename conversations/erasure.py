@@ -11,7 +11,7 @@ from itertools import batched
 from smtplib import SMTPException
 from typing import Any, Final
 
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models, transaction
 from django.db.models import Q
@@ -28,6 +28,7 @@ from invitations.bulk import Batch
 from invitations.groups import GroupLink
 from invitations.models import Invitation
 from invitations.tokens import new_token
+from scenarios.models import Scenario
 from usage.holds import CallRecord, settle
 from usage.models import Hold, PersonalAllowance, UsageLog
 
@@ -86,10 +87,9 @@ def _erase_rows(mine: Belongings) -> None:
     User.objects.select_for_update().get(pk=mine.user.pk)
     received = list(mine.received.select_for_update(of=("self",)).order_by("pk"))
     _forget_history(mine, conversations, received)
+    _forget_scenarios(mine)
     _forget_conversations(conversations)
     _forget_usage(mine.calls, Q(user=mine.user) | Q(invitation__in=received))
-    private = list(mine.user.scenarios.values_list("pk", flat=True))
-    UsageLog.objects.filter(scenario_id__in=private).update(scenario_id=None)
     for invitation in received:
         forget_recipient(invitation)
     mine.taken_by_others.update(recipient_email="", recipient_name="", personal_note="")
@@ -151,6 +151,17 @@ def _forget_conversations(ids: Iterable[int]) -> None:
         ConversationSession.objects.filter(pk__in=some).delete()
 
 
+def _forget_scenarios(mine: Belongings) -> None:
+    """Private ones, those too that are gone, would tell which calls were one person's."""
+    private = list(mine.user.scenarios.values_list("pk", flat=True))
+    UsageLog.objects.filter(scenario_id__in=private).update(scenario_id=None)
+    theirs = UsageLog.objects.filter(mine.calls)
+    used = theirs.order_by().values_list("scenario_id", flat=True).distinct()
+    known = Scenario.objects.values_list("pk", flat=True)
+    if gone := {*used} - {*known, None}:
+        theirs.filter(scenario_id__in=gone).update(scenario_id=None)
+
+
 def _forget_usage(calls: Q, holds: Q) -> None:
     _settle(Hold.objects.filter(holds))
     _unlink(UsageLog.objects.filter(calls))
@@ -180,6 +191,7 @@ def forget_recipient(invitation: Invitation) -> None:
         "budget_asked_at": None,
         "token": new_token(),
         "held_as": new_id(),
+        "place_key": None,
         "revoked_at": invitation.revoked_at or now,
     }
     Invitation.objects.filter(pk=invitation.pk).update(**blank)
@@ -191,8 +203,9 @@ def _forget_offers(user: User) -> None:
         group.revoke()
         blank = {"label": "A group", "personal_note": "", "token": new_token()}
         GroupLink.objects.filter(pk=group.pk).update(**blank)
-        _forget_entries(GroupLink, [group.pk])
     Batch.objects.filter(created_by=user).update(personal_note="")
+    groups = GroupLink.objects.filter(created_by=user).values_list("pk", flat=True)
+    _forget_entries(GroupLink, {*groups, *_made_by(user, GroupLink)})
 
 
 def _forget_history(mine: Belongings, conversations: list[int], received: list[Invitation]) -> None:
@@ -203,7 +216,7 @@ def _forget_history(mine: Belongings, conversations: list[int], received: list[I
     _forget_entries(Invitation, [invitation.pk for invitation in received])
     _forget_entries(Invitation, mine.taken_by_others.values_list("pk", flat=True))
     _forget_entries(User, [mine.user.pk])
-    for rows in _hanging_on(mine.user):
+    for rows in _hanging_on(mine.user, nulled=True):
         _forget_entries(rows.model, rows.values_list("pk", flat=True))
     # An allowance that was taken back is no row any more, and bore the name.
     allowances = ContentType.objects.get_for_model(PersonalAllowance)
@@ -227,15 +240,22 @@ def _forget_mentions(addresses: Iterable[str]) -> None:
         LogEntry.objects.filter(pk__in=ids).update(object_repr="", change_message="")
 
 
+def _made_by(user: User, model: type[models.Model]) -> models.QuerySet[LogEntry, str | None]:
+    """Ids of the rows that an account made in the admin, those too that are gone."""
+    kind = ContentType.objects.get_for_model(model)
+    made = LogEntry.objects.filter(user=user, content_type=kind, action_flag=ADDITION)
+    return made.values_list("object_id", flat=True)
+
+
 def _blank(entries: "models.QuerySet[LogEntry]") -> None:
     entries.update(object_id=None, object_repr="", change_message="")
 
 
-def _hanging_on(user: User) -> Iterator["models.QuerySet[Any]"]:
+def _hanging_on(user: User, *, nulled: bool = False) -> Iterator["models.QuerySet[Any]"]:
     """The rows that go with the account, table by table: those of a new table too."""
     for relation in User._meta.related_objects:
         model, name = relation.related_model, relation.field.name
-        if (model, name) not in STAFF_RECORDS and relation.on_delete not in NULLED:
+        if (model, name) not in STAFF_RECORDS and (nulled or relation.on_delete not in NULLED):
             yield model._base_manager.filter(**{name: user})
 
 

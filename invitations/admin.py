@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 
-from config.admin import READS_TRANSCRIPTS, DeskAdmin, number
+from config.admin import READS_TRANSCRIPTS, DeskAdmin, PersonalAdmin, number
 from invitations.admin_bulk import BatchAdmin, DeliveryAdmin
 from invitations.admin_columns import AskedFilter, InvitationColumns, StatusFilter
 from invitations.admin_forms import (
@@ -24,7 +24,8 @@ from scenarios.models import Scenario
 
 
 @admin.register(Invitation)
-class InvitationAdmin(InvitationColumns, InvitationPages):
+class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
+    nameless = False
     list_display = [
         "recipient",
         "status",
@@ -177,6 +178,9 @@ class InvitationAdmin(InvitationColumns, InvitationPages):
         if add:
             return super().construct_change_message(request, form, formsets, add)
         return form.history
+
+    def owner_of(self, row: Invitation) -> Any:
+        return row.linked_user
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not while a reply is being paid from it."""

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import DeskAdmin, badge, is_administrator, number, warning_list, when
+from config.admin import PersonalAdmin, badge, is_administrator, number, warning_list, when
 from scenarios.checks import model_problem, scenario_problems
 from scenarios.forms import ScenarioForm
 from scenarios.models import Scenario
@@ -28,7 +28,7 @@ class ScenarioFilter(admin.RelatedFieldListFilter):
 
 
 @admin.register(Scenario)
-class ScenarioAdmin(DeskAdmin):
+class ScenarioAdmin(PersonalAdmin):
     form = ScenarioForm
     list_display = ["name", "partner_persona", "models", "conversations", "is_active", "updated"]
     list_filter = ["is_active", "partner_opens", "partner_model"]
@@ -79,6 +79,12 @@ class ScenarioAdmin(DeskAdmin):
         count = Subquery(each.annotate(count=Count("pk")).values("count"))
         found = super().get_queryset(request).annotate(sessions_count=Coalesce(count, 0))
         return found if is_administrator(request) else found.filter(owner=None)
+
+    def is_personal(self, row: Scenario) -> bool:
+        return row.is_private
+
+    def owner_of(self, row: Scenario) -> Any:
+        return row.owner
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [*self.list_display, *(["origin"] if is_administrator(request) else [])]

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import UserAdmin
 from accounts.models import Role
-from config.admin import DeskAdmin, badge, number, when
+from config.admin import DeskAdmin, PersonalAdmin, badge, number, when
 from usage.holds import UNLIMITED, Purse, available
 from usage.models import DEFAULT_ALLOWANCES, Allowance, PersonalAllowance, Window
 
@@ -55,7 +55,7 @@ class AllowanceAdmin(WindowAdmin):
 
 
 @admin.register(PersonalAllowance)
-class PersonalAllowanceAdmin(WindowAdmin):
+class PersonalAllowanceAdmin(PersonalAdmin, WindowAdmin):
     list_display = ["user", "limit", "window", "until", "condition", "reason"]
     list_select_related = ["user"]
     search_fields = ["user__email", "user__name", "reason"]

@@ -1,14 +1,20 @@
 """Nothing of a person is missing from their export, and nothing is left after their erasure."""
 
+import json
 from io import BytesIO
 
 import pytest
 from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from accounts.models import User
 from conversations import erasure, export
 from conversations.tests.canaries import NOT_EXPORTED, NOTE, PLAIN, Cast, dump, tables, unpacked
+from invitations.groups import GroupLink
+from invitations.models import Invitation
+from invitations.tokens import new_token
 from usage.models import PayerUsage, UsageLog
 from usage.sums import close_days
 
@@ -109,6 +115,34 @@ def test_no_id_of_theirs_is_left_but_that_of_an_empty_row(person):
         assert {table for table, text in tables() if person.user.pk in text} == ours
     else:
         assert person.user.pk not in dump()
+
+
+def test_the_group_that_an_invitation_is_of_is_named(person):
+    """Its name is staff's, and stays theirs."""
+    made = {"label": "Nursing, spring term", "token": new_token(), "created_by": person.host}
+    group = person.make(GroupLink, **made)
+    Invitation.objects.filter(pk=person.claimed.pk).update(group=group)
+    files = exported(person.user)
+    assert "Nursing, spring term" in files["account.json"]
+    assert "Nursing, spring term" in files["index.html"]
+    assert erasure.erase(person.user.pk)
+    assert GroupLink.objects.get(pk=group.pk).label == "Nursing, spring term"
+
+
+def test_what_one_did_as_staff_is_told_without_to_whom(person, bystander):
+    LogEntry.objects.create(
+        user=person.user,
+        content_type=ContentType.objects.get_for_model(Invitation),
+        object_id=bystander.claimed.pk,
+        action_flag=CHANGE,
+        object_repr="Invitation for somebody else",
+        change_message="Budget: more",
+    )
+    files = exported(person.user)
+    deed = json.loads(files["account.json"])["done_as_staff"][-1]
+    assert (deed["did"], deed["to"]) == ("Change", "invitation")
+    assert "What you did in the admin" in files["index.html"]
+    assert "somebody else" not in "\n".join(files.values())
 
 
 def test_every_exception_is_still_about_a_field():

@@ -16,6 +16,7 @@ from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from config.sockets import MOST_BYTES, Protocol
 from config.startup import take_up
 from conversations.housekeeping import Housekeeper
 from conversations.replies import runner
@@ -33,11 +34,19 @@ class GracefulServer(Server):
     # The process that started this one and whose end is its end; None where there is none.
     parent: int | None = None
 
+    def __init__(self, **options: Any) -> None:
+        limits = dict.fromkeys(
+            ("websocket_max_message_size", "websocket_max_frame_size"), MOST_BYTES
+        )
+        super().__init__(**limits, **options)
+
     def run(self) -> None:
-        reactor.callWhenRunning(self._recover)
+        # Before anything is accepted: the reactor runs this first.
+        reactor.callWhenRunning(self._begin)
         super().run()
 
-    def _recover(self) -> None:
+    def _begin(self) -> None:
+        self.ws_factory.protocol = Protocol
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()
         if self.parent is not None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +18,8 @@ from django.db.models.functions import Coalesce
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor, terms_of
 from conversations.database import in_thread
-from conversations.incoming import BadFrame, Bucket, parse, uuid, whole
+from conversations.incoming import BadFrame, uuid, whole
+from conversations.intake import FLOODED, Intake
 from conversations.lanes import Step
 from conversations.live import RESYNC, hub
 from conversations.models import ConversationSession
@@ -29,15 +31,24 @@ from invitations.claims import held_invitations
 
 logger = logging.getLogger(__name__)
 
-FLOODING: Final = 4429
+# Frames that only ask for what a page is to show.
+READING: Final = frozenset({"sync", "fetch"})
 
 
 class ConversationConsumer(AsyncWebsocketConsumer):
     """One page on one conversation."""
 
-    # Frames come from `live`, so Channels need not keep a channel for each socket.
-    channel_layer_alias = "none"
     outgoing: Outgoing | None = None
+    intake: Intake | None = None
+    types = frozenset({"ack", "ping", "sync", "fetch", "send", "ask", "retry", "end", "stop"})
+
+    # Channels would have a task for each frame, several rounds of the event loop long, in which a
+    # server reads on. Here no frame waits for anything, so what has come is taken in one go.
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scope, self.base_send = scope, send
+        with suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())
 
     # Channels closes old database connections before each frame, and so sends each through the
     # one thread that serves all sockets. Here database work has threads of its own, which tidy up.
@@ -49,7 +60,6 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         raise StopConsumer
 
     async def connect(self) -> None:
-        self.bucket = Bucket()
         try:
             by, in_time = await in_thread(self.enter)
         except DatabaseTrouble as error:
@@ -62,10 +72,11 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         self.pk = by.conversation
         if not in_time:
             await self.accept()  # only after it can a page be told why
-            await self.close(FLOODING)
+            await self.close(FLOODED)
             return
         await self.accept()
         self.outgoing = Outgoing(self.send, self.close)
+        self.intake = Intake(self)
         if runner().is_leaving:
             self.outgoing.hang_up(RESTART)
             return
@@ -100,35 +111,50 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             hub().leave(self.pk, self.outgoing)
             auditor().dismiss(self.outgoing)
             self.outgoing.end()
+        if self.intake is not None:
+            self.intake.end()
 
     def answer(self, frame: frames.Frame) -> None:
         assert self.outgoing is not None
         self.outgoing.deliver(json.dumps(frame, ensure_ascii=False))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        frame: dict[str, Any] = {}
+        if self.intake is not None:
+            self.intake.take(text_data)
+
+    def refuse(self, error: BadFrame) -> None:
+        self.answer(frames.error(error.code, error.words))
+
+    def hang_up(self, code: int) -> None:
+        if self.outgoing is not None:
+            self.outgoing.hang_up(code)
+
+    def carry_out_at_once(self, frame: dict[str, Any]) -> bool:
+        at_once = AT_ONCE.get(frame["type"])
+        if at_once is not None:
+            at_once(self, frame)
+        return at_once is not None
+
+    async def carry_out(self, frame: dict[str, Any]) -> None:
         try:
-            if self.bucket.is_flooded:
-                await self.close(FLOODING)
-                return
-            self.bucket.take()
-            frame = parse(text_data, HANDLERS)
-            await self.carry_out(frame)
+            await self.perform(frame)
         except BadFrame as error:
-            self.answer(frames.error(error.code, error.words))
+            self.refuse(error)
         except Refused as refusal:
             self.answer(frames.refused(frame.get("id"), refusal.code, refusal.words))
         except (DatabaseTrouble, TimeoutError, ConversationSession.DoesNotExist) as error:
             logger.warning("A frame was not carried out: %s", type(error).__name__)
-            if frame.get("type") in ("sync", "fetch") and self.outgoing is not None:
+            if frame["type"] in READING and self.outgoing is not None:
                 # Nothing that a person asked for: let the page ask again in a moment.
                 asyncio.get_running_loop().call_later(1, self.outgoing.deliver, RESYNC)
                 return
             words = "That did not work just now. Try again."
             self.answer(frames.refused(frame.get("id"), "unavailable", words))
 
-    async def carry_out(self, frame: dict[str, Any]) -> None:
-        await HANDLERS[frame["type"]](self, frame)
+    async def perform(self, frame: dict[str, Any]) -> None:
+        if frame["type"] in READING and self.outgoing is not None and self.outgoing.is_over:
+            return  # nobody is left to read the answer
+        await IN_ORDER[frame["type"]](self, frame)
 
     # --- One method per message type ---
 
@@ -151,9 +177,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             if frame["type"] != "chunk" or frame["text"]:
                 self.answer(frame)
 
-    async def ack(self, frame: dict[str, Any]) -> None:
+    def ack(self, frame: dict[str, Any]) -> None:
         if self.outgoing is not None:
             self.outgoing.acknowledge(whole(frame, "frames"))
+
+    def ping(self, frame: dict[str, Any]) -> None:
+        self.answer(frames.pong())
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
@@ -193,10 +222,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         await runner().act(partial(work, self.pk, *args), stored)
 
 
-HANDLERS: Final = {
+# What needs no database overtakes what does: an acknowledgement that waited for a slow send
+# would make its page seem slow, and a ping would make the line seem dead.
+AT_ONCE: Final = {"ack": ConversationConsumer.ack, "ping": ConversationConsumer.ping}
+IN_ORDER: Final = {
     "sync": ConversationConsumer.sync,
     "fetch": ConversationConsumer.fetch,
-    "ack": ConversationConsumer.ack,
     "send": ConversationConsumer.send_turn,
     "ask": ConversationConsumer.ask,
     "retry": ConversationConsumer.retry,

@@ -88,6 +88,11 @@ def watched(words: str) -> Frame:
     return {"type": "watched", "text": words}
 
 
+def pong() -> Frame:
+    """The line is alive, and so is who serves it."""
+    return {"type": "pong"}
+
+
 def resync() -> Frame:
     """The page may have missed something, and had better ask for it."""
     return {"type": "resync"}

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Container
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 # Characters of a frame: the longest message, escaped, has room to spare.
@@ -24,6 +24,11 @@ class BadFrame(Exception):
         self.words = words
 
 
+def too_fast() -> BadFrame:
+    """What a frame is told that comes before it may."""
+    return BadFrame("too_fast", "That is too much at once. Wait a moment.")
+
+
 class Bucket:
     """A token bucket: what a socket may send now."""
 
@@ -39,7 +44,12 @@ class Bucket:
         self._level = min(BURST, self._level + (now - self._at) * RATE) - 1
         self._at = now
         if self._level < 0:
-            raise BadFrame("too_fast", "That is too much at once. Wait a moment.")
+            raise too_fast()
+
+    def run_dry(self) -> NoReturn:
+        """Have used up what may be sent at once. Raises `BadFrame` for the frame too many."""
+        self._level = min(self._level, -1)
+        raise too_fast()
 
     @property
     def is_flooded(self) -> bool:

@@ -90,13 +90,22 @@ class Outgoing:
 
     def hang_up(self, code: int) -> None:
         """Close the socket with `code` after what is queued; a slow one at once."""
+        if self._code == GONE:
+            return
         if code == TOO_SLOW:
             self._waiting.clear()
         self._code = code
         self._go_on()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more reaches the page."""
+        return self._code is not None
+
     def end(self) -> None:
-        """The socket is closed: stop writing."""
+        """The socket is closed: stop writing, and take nothing more."""
+        self._code = GONE
+        self._waiting.clear()
         if self._writer is not None:
             self._writer.cancel()
         if self._timer is not None:

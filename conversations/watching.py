@@ -1,12 +1,12 @@
 """The socket of somebody from staff who watches: it shows what a page gets, and does nothing."""
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from django.db import Error as DatabaseTrouble
 
 from conversations.audit import Pass
-from conversations.consumers import ConversationConsumer
+from conversations.consumers import READING, ConversationConsumer
 from conversations.database import in_thread
 from conversations.readers import may_read
 from conversations.turns import Refused
@@ -14,9 +14,6 @@ from conversations.viewings import Viewing, ViewingKind
 from conversations.visitors import Visitor
 
 logger = logging.getLogger(__name__)
-
-# What a page asks for to show more; everything else is the learner's to do.
-READING: Final = frozenset({"sync", "fetch", "ack"})
 
 
 class WatchingConsumer(ConversationConsumer):
@@ -43,10 +40,10 @@ class WatchingConsumer(ConversationConsumer):
         key = visitor.session.session_key
         return Pass(conversation.pk, key, visitor.account, viewing=viewing.pk)
 
-    async def carry_out(self, frame: dict[str, Any]) -> None:
-        if frame["type"] not in READING:
+    async def perform(self, frame: dict[str, Any]) -> None:
+        if frame["type"] not in READING:  # everything else is the learner's to do
             raise Refused("read_only", "You are watching. Only the learner can do this.")
-        await super().carry_out(frame)
+        await super().perform(frame)
 
     async def disconnect(self, code: int) -> None:
         admitted = self.outgoing is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import suppress
 from uuid import uuid4
 
@@ -15,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.asgi import application
-from conversations.consumers import HANDLERS, ConversationConsumer
+from conversations import turns
+from conversations.consumers import ConversationConsumer
 from conversations.incoming import BadFrame, parse, uuid, whole
+from conversations.intake import FLOODED
 from conversations.models import ConversationSession, MessageStatus
 from conversations.replies import runner
 
@@ -284,10 +287,64 @@ json_values = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_frame_or_a_typed_error(text):
     with suppress(BadFrame):
-        frame = parse(text, HANDLERS)
-        assert frame["type"] in HANDLERS
+        frame = parse(text, ConversationConsumer.types)
+        assert frame["type"] in ConversationConsumer.types
         whole(frame, "message")
         uuid(frame)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A database that stores nothing until this is set."""
+    free = threading.Event()
+    send = turns.send
+
+    def slowly(*args):
+        assert free.wait(10)
+        return send(*args)
+
+    monkeypatch.setattr(turns, "send", slowly)
+    yield free
+    free.set()
+
+
+async def test_a_ping_and_an_acknowledgement_overtake_a_slow_send(page, slow):
+    client_id = str(uuid4())
+    await page.send(type="send", id=client_id, text="Hello?")
+    await page.send(type="ack", frames=0)
+    await page.send(type="ping")
+    await page.until("pong")
+    assert [frame["type"] for frame in page.frames] == ["pong"]
+    slow.set()
+    await page.until("accepted", id=client_id)
+
+
+async def test_what_was_sent_right_before_leaving_is_stored(conversation, guest, slow):
+    page = Page(conversation, guest)
+    assert await page.connect()
+    client_id = str(uuid4())
+    await page.send(type="sync", newest=0, streaming={})
+    await page.send(type="send", id=client_id, text="One last thing")
+    await page.socket.disconnect()
+    slow.set()
+    async with asyncio.timeout(5):
+        while not await conversation.messages.filter(client_id=client_id).aexists():
+            await asyncio.sleep(0.01)
+    await runner().wait()
+
+
+async def test_a_flood_behind_a_slow_send_is_told_off_and_closed(page, slow, conversation):
+    for n in range(300):
+        await page.send(type="send", id=str(uuid4()), text=f"Number {n}")
+    outputs = []
+    while not outputs or outputs[-1]["type"] != "websocket.close":
+        outputs.append(await page.socket.receive_output(5))
+    assert outputs[-1]["code"] == FLOODED
+    assert {json.loads(one["text"])["code"] for one in outputs[:-1]} == {"too_fast"}
+    slow.set()
+    async with asyncio.timeout(5):
+        while not await conversation.messages.filter(content="Number 0").aexists():
+            await asyncio.sleep(0.01)
 
 
 async def test_a_socket_is_refused_while_the_database_is_away(conversation, guest, monkeypatch):

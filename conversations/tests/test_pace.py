@@ -9,7 +9,7 @@ from django.test import Client
 
 from config.limits import Limit
 from conversations import entrance, pace
-from conversations.consumers import FLOODING
+from conversations.intake import FLOODED
 from conversations.models import Message
 from conversations.replies import runner
 from conversations.tests.test_consumers import Page, cookie_of
@@ -90,7 +90,7 @@ async def test_a_socket_too_many_is_closed_with_a_code(one_a_minute, guest, conv
     assert await second.connect()
     async with asyncio.timeout(5):
         closed = await second.socket.receive_output(5)
-    assert closed == {"type": "websocket.close", "code": FLOODING}
+    assert closed == {"type": "websocket.close", "code": FLOODED}
     await first.send(type="sync", newest=0, streaming={})
     await first.until("synced")
     await first.socket.disconnect()

@@ -265,6 +265,7 @@ class Server(Machine):
             command = [sys.executable, "-m", "uvicorn", "config.asgi:application"]
             command += ["--port", str(self.port), "--log-level", "warning"]
             command += ["--timeout-graceful-shutdown", "10"]
+            command += ["--ws-max-size", "524288", "--ws-per-message-deflate", "false"]
         self.launch(command, cwd=ROOT, env=self.environment)
 
     def terminate(self) -> None:

@@ -16,7 +16,7 @@ from e2e.faults.conftest import lent
 from e2e.faults.machines import Server
 from e2e.faults.world import Room, World, tracebacks
 
-TYPES = ["sync", "send", "ask", "stop", "retry", "end", "fetch", "ack"]
+TYPES = ["sync", "send", "ask", "stop", "retry", "end", "fetch", "ack", "ping"]
 # What only asks; the rest could begin a call, and is sent spoiled.
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
 values = st.recursive(
@@ -58,7 +58,7 @@ texts = st.one_of(
     ),
 )
 frames = st.lists(texts | st.binary(max_size=64), min_size=1, max_size=12)
-ANSWERS = {"error", "refused", "synced", "state", "turn", "chunk", "accepted", "watched"}
+ANSWERS = {"error", "refused", "synced", "state", "turn", "chunk", "accepted", "watched", "pong"}
 
 
 async def visit(world: World, room: Room) -> ClientConnection:

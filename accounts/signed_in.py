@@ -18,6 +18,8 @@ from config import addresses
 
 # Seconds: how exact “last seen” is, and how seldom that costs a write.
 EXACTNESS: Final = 300
+# What may be another the next time.
+CHANGING: Final = ("user", "name", "network", "last_seen_at")
 
 
 class DeviceMiddleware(MiddlewareMixin):
@@ -37,18 +39,20 @@ def note(request: HttpRequest, user: Any) -> None:
     digest = hashlib.sha256(key.encode()).hexdigest()
     if not cache.add(f"seen:{digest}", 1, EXACTNESS):
         return
-    details = {
-        "user": user,
-        "name": name_of(request.headers.get("user-agent", "")),
-        "network": addresses.roughly(addresses.of_request(request)),
-        "last_seen_at": timezone.now(),
-    }
+    device = Device(
+        session_key=key,
+        user=user,
+        name=name_of(request.headers.get("user-agent", "")),
+        network=addresses.roughly(addresses.of_request(request)),
+        last_seen_at=timezone.now(),
+    )
     try:
-        with transaction.atomic():
-            Device.objects.update_or_create(session_key=key, defaults=details)
+        # One statement, whether it is known or not, and whoever else notes it at this moment.
+        Device.objects.bulk_create(
+            [device], update_conflicts=True, unique_fields=["session_key"], update_fields=CHANGING
+        )
     except IntegrityError:
-        # Two requests at once, or the account was erased meanwhile.
-        return
+        return  # the account was erased meanwhile
 
 
 def note_sign_in(sender: object, request: HttpRequest, user: User, **extra: Any) -> None:

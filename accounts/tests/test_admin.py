@@ -1,10 +1,13 @@
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.models import Device, Role, User
 from config.tests.desk import DeskTestCase, admin_url, make_invitation
 from usage.models import Hold
 
@@ -207,6 +210,20 @@ class GroupAdminTests(DeskTestCase):
             Group.objects.create(name=f"G{number}").user_set.add(self.ada)
 
         assert self.queries(url) == few
+
+
+class SecondFactorListTests(DeskTestCase):
+    def test_the_list_takes_few_queries_also_as_the_first_page_of_a_session(self):
+        for number in range(20):
+            user = User.objects.create_user(f"u{number}@example.org")
+            Authenticator.objects.create(user=user, type="totp", data={})
+
+        with CaptureQueriesContext(connection) as captured:
+            html = self.page(admin_url("mfa.authenticator", "changelist"))
+
+        assert "u19@example.org" in html
+        assert Device.objects.filter(user=self.ada).count() == 1
+        assert len(captured) <= 12
 
 
 class WaysInTests(DeskTestCase):

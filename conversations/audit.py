@@ -2,7 +2,8 @@
 
 Every process looks again every second, at all its sockets with three queries: signing out, here or
 everywhere, a new password or role, a deactivated person, a revoked or expired invitation close what
-they opened.
+they opened. Who may see the conversation all the same, in the new role or as the account that keeps
+what was said, is let in again as what they are now.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 1.0
 SIGNED_OUT: Final = 4401
 GONE: Final = 4404
+# Nothing forbids to come back, and the page does: but as somebody else than it was.
+CHANGED: Final = 4409
 # The code of a server that restarts: the page comes back by itself.
 RESTARTING: Final = 1012
 # What staff gave a conversation on an invitation: tokens, and until when.
@@ -54,6 +57,8 @@ class Pass:
     user_id: str | None
     viewing: str | None = None
     role: str | None = None
+    # Whether its invitation was withdrawn already: then it lets an account read.
+    withdrawn: bool = False
     terms: Terms = field(default=None, compare=False)
 
 
@@ -88,10 +93,12 @@ def expired(
         session = sessions.get(one.session_key or "", {})
         user = users.get(one.user_id or "")
         conversation = conversations.get(one.conversation)
-        if not _is_signed_in(session, one.user_id, user) or _has_new_role(one, user):
+        if not _is_signed_in(session, one.user_id, user):
             codes[one] = SIGNED_OUT
         elif conversation is None or not _may_stay(one, session, user, conversation):
             codes[one] = GONE
+        elif _has_new_role(one, user) or _is_newly_withdrawn(one, conversation):
+            codes[one] = CHANGED
     return codes
 
 
@@ -111,7 +118,7 @@ def look(passes: Collection[Pass]) -> Findings:
     if here:
         Viewing.objects.renew(here)
     given = {
-        pk: terms_of(invitation.quota, invitation.revoked_at or invitation.expires_at)
+        pk: terms_of(invitation.quota, invitation.expires_at)
         if (invitation := one.invitation)
         else None
         for pk, one in conversations.items()
@@ -120,7 +127,7 @@ def look(passes: Collection[Pass]) -> Findings:
 
 
 def terms_of(quota: dict[str, Any] | None, until: datetime | None) -> Terms:
-    """What a page is told of once it changes: an invitation's budget, and when it ends or ended."""
+    """What a page is told of once it changes: an invitation's budget, and when it ends."""
     return (int(quota["tokens"]), until) if quota and until else None
 
 
@@ -138,8 +145,14 @@ def _is_signed_in(session: dict[str, Any], user_id: str | None, user: User | Non
 
 
 def _has_new_role(one: Pass, user: User | None) -> bool:
-    """A page whose visitor is still signed in comes back by itself, as what they are now."""
     return user is not None and one.role not in (None, user.role)
+
+
+def _is_newly_withdrawn(one: Pass, conversation: ConversationSession) -> bool:
+    """Whether the invitation that opened a page was revoked since; who watches came by no such."""
+    invitation = conversation.invitation
+    revoked = invitation is not None and invitation.revoked_at is not None
+    return revoked and not one.withdrawn and one.viewing is None
 
 
 class Auditor:

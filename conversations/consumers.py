@@ -13,7 +13,6 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseTrouble
-from django.db.models.functions import Coalesce
 
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor, terms_of
@@ -96,14 +95,19 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         pk: int = self.scope["url_route"]["kwargs"]["pk"]
         held = held_invitations(visitor.session)
         visible = ConversationSession.objects.visible_to(visitor.user, held).filter(pk=pk)
-        # An account keeps what it said on an invitation that was withdrawn.
-        until = Coalesce("invitation__revoked_at", "invitation__expires_at")
-        given = visible.values_list("invitation__quota", until).first()
+        fields = ("invitation__revoked_at", "invitation__quota", "invitation__expires_at")
+        given = visible.values_list(*fields).first()
         if given is None:
             return None
-        role = getattr(visitor.user, "role", None)  # guests have none
+        revoked_at, quota, expires_at = given
         return Pass(
-            pk, visitor.session.session_key, visitor.account, role=role, terms=terms_of(*given)
+            pk,
+            visitor.session.session_key,
+            visitor.account,
+            role=visitor.role,
+            # An account keeps what it said on such a one.
+            withdrawn=revoked_at is not None,
+            terms=terms_of(quota, expires_at),
         )
 
     async def disconnect(self, code: int) -> None:

@@ -31,6 +31,11 @@ class Visitor:
         """The id of the account that is signed in."""
         return self.user.pk if self.user.is_authenticated else None
 
+    @property
+    def role(self) -> str | None:
+        """The role of that account; a guest's browser has none."""
+        return self.user.role if self.user.is_authenticated else None
+
 
 def visitor_of(scope: Mapping[str, Any]) -> Visitor:
     """The visitor who opens the socket of `scope`, as the database knows them now."""

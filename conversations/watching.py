@@ -38,7 +38,7 @@ class WatchingConsumer(ConversationConsumer):
             viewing = Viewing.record(conversation, user, ViewingKind.LIVE)
         self.viewing = viewing.pk
         key = visitor.session.session_key
-        return Pass(conversation.pk, key, visitor.account, viewing=viewing.pk)
+        return Pass(conversation.pk, key, visitor.account, viewing=viewing.pk, role=visitor.role)
 
     async def perform(self, frame: dict[str, Any]) -> None:
         if frame["type"] not in READING:  # everything else is the learner's to do

@@ -173,6 +173,48 @@ def test_a_revoked_invitation_closes_its_guests(site, visit):
     expect(page.get_by_text("no longer open to you")).to_be_visible()
 
 
+def test_a_revoked_invitation_closes_the_account_that_took_it_over_which_may_read_on(
+    site, someone, size, watch
+):
+    page, _ = someone(f"linked-{size['viewport']['width']}@example.org")
+    page.set_viewport_size(size["viewport"])
+    made = site.ask("invite")
+    page.goto(made["url"])
+    follow(page.get_by_role("button", name="Start the conversation"))
+    room = Room(page, site).settled(turns=1)
+    open_room = in_step(page, page.url)
+    opened: list[WebSocket] = []
+    page.on("websocket", lambda socket: opened.append(socket))
+    room.box.fill("What I have been meaning to say")
+    site.ask("revoke", pk=made["id"])
+    open_room.closes_within(time.monotonic())
+    expect(page.get_by_text("This invitation was withdrawn.").first).to_be_visible()
+    expect(page.get_by_role("link", name="Ask for more")).to_have_count(0)
+    expect(room.send).to_be_hidden()
+    expect(room.box).to_be_visible()  # to copy the draft from
+    expect(room.box).to_have_value("What I have been meaning to say")
+    expect(page.locator("[data-connection]")).to_have_text("")
+    page.wait_for_timeout(2_500)
+    assert len(opened) == 1, "it came back once, and stays"
+    assert not opened[0].is_closed()
+    page.reload()
+    expect(room.box).to_have_value("What I have been meaning to say")
+    expect(room.turns()).to_have_count(1)
+
+
+def test_who_watches_and_loses_the_role_for_it_is_out(site, someone, visit):
+    _, address = someone("watched@example.org")
+    number = address.rstrip("/").rpartition("/")[2]
+    site.ask("user", email="reader@example.org", password=PASSWORD, role="ADMIN", is_staff=True)
+    desk = visit()
+    enter_password(desk, site, "reader@example.org")
+    desk.wait_for_url(f"{site.url}/")
+    watching = in_step(desk, f"{site.url}/admin/conversations/conversationsession/{number}/watch/")
+    site.ask("change_user", email="reader@example.org", role="USER")
+    watching.closes_within(time.monotonic())
+    expect(desk.get_by_text("no longer open to you")).to_be_visible()
+
+
 @pytest.mark.parametrize("way", ["code", "password"])
 def test_a_session_that_runs_out_while_typing_keeps_the_draft(site, someone, way):
     email = f"typing-{way}@example.org"

@@ -12,8 +12,21 @@ from usage.models import StreamType, UsageLog, allowance_of
 # Words for large numbers would only pretend precision.
 MANY: Final = 20
 WARN_AT_PERCENT: Final = 80
+SILENCE: Final = "Nothing more can be said here; what was said stays for you to read."
 # Calls of each voice that tell what the next one will cost.
 RECENT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why nothing more can be said, once that is so, and what to do then: in sentences.
+
+    `may_ask`: whether the inviter can be asked for more, which a page of its own does.
+    """
+
+    why: str
+    advice: str
+    may_ask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +36,7 @@ class Budget:
     exchanges_left: int
     percent: int
     limited: bool
-    advice: str
+    ending: Ending
 
     @property
     def exhausted(self) -> bool:
@@ -56,7 +69,7 @@ def budget(purse: Purse, *, session_id: int, longest_reply: int = 0) -> Budget:
     however short replies have been.
     """
     left = available(purse)
-    limit, advice = _limit(purse)
+    limit, ending = _limit(purse)
     cost, growth, spoken = _recent(session_id)
     used = 0 if limit is None else round(100 * (limit - left) / limit) if limit else 100
     to_begin = max(0, longest_reply - spoken) if spoken else 0
@@ -64,36 +77,34 @@ def budget(purse: Purse, *, session_id: int, longest_reply: int = 0) -> Budget:
         exchanges_left=exchanges_from(left, cost, growth, to_begin),
         percent=min(100, max(0, used)),
         limited=limit is not None and left < UNLIMITED,
-        advice=advice,
+        ending=ending,
     )
 
 
-def _limit(purse: Purse) -> tuple[int | None, str]:
-    """The whole budget in tokens (None: no limit), and whom to ask when it is used up."""
+def _limit(purse: Purse) -> tuple[int | None, Ending]:
+    """The whole budget in tokens (None: no limit), and what there is to say at its end."""
     if purse.invitation_id:
-        invitation = (
-            Invitation.objects.filter(pk=purse.invitation_id).select_related("created_by").first()
-        )
+        found = Invitation.objects.select_related("created_by")
+        invitation = found.filter(pk=purse.invitation_id).first()
         if invitation is None:
-            return 0, "This invitation is gone. Ask for a new one."
-        who = invitation.created_by.name or "whoever invited you"
-        lacks = "'s budget is used up" if invitation.is_open else "'s time is over"
-        if invitation.revoked_at:
-            lacks = " was withdrawn"
-        return (
-            invitation.limit,
-            f"This invitation{lacks}, so nothing more can be said here. What was said stays "
-            f"for you to read. To go on, ask {who}.",
-        )
+            return 0, Ending("This invitation is gone.", "Ask for a new one.")
+        return invitation.limit, _ending(invitation)
     user = User.objects.filter(pk=purse.user_id).first()
     if user is None:
-        return 0, "Sign in to go on."
-    return (
-        allowance_of(user).tokens,
-        "Your allowance is used up for now, so nothing more can be said here. What was said "
-        "stays for you to read. The allowance grows back with time: come back later, or ask for "
-        "an invitation.",
+        return 0, Ending("You are signed out.", "Sign in to go on.")
+    return allowance_of(user).tokens, Ending(
+        "Your allowance is used up for now.",
+        f"{SILENCE} The allowance grows back with time: come back later, or ask for an invitation.",
     )
+
+
+def _ending(invitation: Invitation) -> Ending:
+    lacks = "’s budget is used up" if invitation.is_open else "’s time is over"
+    if invitation.revoked_at:
+        lacks = " was withdrawn"
+    who = invitation.created_by.name or "whoever invited you"
+    advice = f"{SILENCE} To go on, ask {who}."
+    return Ending(f"This invitation{lacks}.", advice, may_ask=invitation.revoked_at is None)
 
 
 def _recent(session_id: int) -> tuple[int, int, int]:

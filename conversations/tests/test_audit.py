@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from config.asgi import application
-from conversations.audit import GONE, SIGNED_OUT, Pass, expired
+from conversations.audit import CHANGED, GONE, SIGNED_OUT, Pass, expired
 from conversations.models import ConversationSession
 
 
@@ -62,8 +62,22 @@ def test_another_role_ends_it_and_lets_the_page_come_back_as_what_it_is_now(own_
     assert expired([as_user]) == {}
     owner.role = Role.GUEST
     owner.save()
-    assert expired([as_user]) == {as_user: SIGNED_OUT}
+    assert expired([as_user]) == {as_user: CHANGED}
     assert expired([replace(own_pass, role=Role.GUEST)]) == {}
+    owner.is_active = False
+    owner.save()
+    assert expired([as_user]) == {as_user: SIGNED_OUT}
+
+
+def test_an_account_comes_back_to_read_what_it_said_on_an_invitation_that_is_withdrawn(
+    own_pass, invitation, owner
+):
+    invitation.claim(owner)
+    ConversationSession.objects.filter(pk=own_pass.conversation).update(invitation=invitation)
+    assert expired([own_pass]) == {}
+    invitation.revoke()
+    assert expired([own_pass]) == {own_pass: CHANGED}
+    assert expired([replace(own_pass, withdrawn=True)]) == {}
 
 
 def test_a_session_whose_time_is_over_ends_it(own_pass):
@@ -192,25 +206,29 @@ async def test_a_page_asks_for_its_budget_once_staff_have_changed_it(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_page_of_an_account_hears_that_its_invitation_was_withdrawn(
+async def test_a_withdrawn_invitation_closes_its_account_too_which_comes_back_once_to_read(
     member, owner, invitation, conversation
 ):
-    """What was said stays its own to read, so that the page stays; it may say nothing more."""
+    """What was said stays its own to read; it may say nothing more."""
     await sync_to_async(invitation.claim)(owner)
     await ConversationSession.objects.aupdate(user=owner)
-    socket = WebsocketCommunicator(
-        application,
-        f"/ws/conversations/{conversation.pk}/",
-        headers=[
-            (b"cookie", f"sessionid={member.cookies['sessionid'].value}".encode()),
-            (b"origin", b"http://localhost:8000"),
-        ],
-    )
+    cookie = f"sessionid={member.cookies['sessionid'].value}".encode()
+    headers = [(b"cookie", cookie), (b"origin", b"http://localhost:8000")]
+    path = f"/ws/conversations/{conversation.pk}/"
+    socket = WebsocketCommunicator(application, path, headers=headers)
     assert (await socket.connect())[0]
     await sync_to_async(invitation.revoke)()
-    assert (await socket.receive_json_from(2))["type"] == "watched"
-    assert await socket.receive_json_from(2) == {"type": "resync"}
-    await socket.send_json_to({"type": "sync", "newest": 0, "streaming": {}})
-    state = await socket.receive_json_from(2)
-    assert "was withdrawn" in state["budget"]
+    async with asyncio.timeout(2):
+        assert await socket.receive_output(2) == {"type": "websocket.close", "code": CHANGED}
     await socket.disconnect()
+
+    again = WebsocketCommunicator(application, path, headers=headers)
+    assert (await again.connect())[0]
+    await again.send_json_to({"type": "sync", "newest": 0, "streaming": {}})
+    state = await again.receive_json_from(2)
+    assert "This invitation was withdrawn." in state["budget"]
+    assert "Ask for more" not in state["budget"]
+    assert (await again.receive_json_from(2))["type"] == "synced"
+    assert (await again.receive_json_from(2))["type"] == "watched"
+    assert await again.receive_nothing(1.5)
+    await again.disconnect()

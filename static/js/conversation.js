@@ -121,7 +121,7 @@ function refresh() {
     coach: "The coach is writing…",
   };
   const who = running.partner ? "partner" : running.coach ? "coach" : "";
-  const spent = find("exhausted") && "The budget of this conversation is used up.";
+  const spent = find("exhausted")?.dataset.exhausted;
   const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
   const idle = ended ? "" : spent || onItsWay("send") || "Your turn.";
   const words = who ? noticed || waiting[who] : idle;

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import Role
 from config.tests.desk import make_conversation, make_log, make_scenario
 from invitations.quota import FIRST_EXCHANGE
-from usage.budgets import Budget, budget
+from usage.budgets import Budget, Ending, budget
 from usage.holds import Purse
 from usage.models import Allowance, PersonalAllowance
 from usage.tests.purses import hold, invite, learner
@@ -93,13 +93,16 @@ def test_a_warning_comes_at_four_fifths(conversation, spent, warning):
     ],
 )
 def test_it_is_told_in_words(count, words):
-    assert Budget(count, 50, True, "").words == words
+    assert Budget(count, 50, True, Ending("", "")).words == words
 
 
 def test_at_the_end_it_says_whom_to_ask(staff, conversation):
     staff.name = "Sam Staff"
     staff.save()
-    assert "ask Sam Staff" in budget(conversation.purse, session_id=conversation.pk).advice
+    ending = budget(conversation.purse, session_id=conversation.pk).ending
+    assert ending.why == "This invitation’s budget is used up."
+    assert "ask Sam Staff" in ending.advice
+    assert ending.may_ask
 
 
 def test_an_allowance_of_ones_own_is_the_limit(db):

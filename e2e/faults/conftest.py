@@ -120,3 +120,15 @@ async def pair(_pair: World) -> AsyncIterator[World]:
     """Two processes under daphne, and then two under uvicorn."""
     async for world in lent(_pair):
         yield world
+
+
+@pytest.fixture(scope="module")
+def _workers() -> Iterator[World]:
+    yield from opened(World(services=True, kinds=["serve"], PROCESSES="2"))
+
+
+@pytest.fixture
+async def workers(_workers: World) -> AsyncIterator[World]:
+    """One server of two processes."""
+    async for world in lent(_workers):
+        yield world

@@ -49,11 +49,25 @@ def guests(invitation: str, scenario: str = "faults") -> int:
     ).pk
 
 
+def watcher(name: str) -> str:
+    """Make somebody from staff who may read along; returns the cookie that signs them in."""
+    address = f"{name.lower()}@example.org"
+    kim = User.objects.filter(email=address).first()
+    kim = kim or User.objects.create_user(address, name=name, is_staff=True, role="ADMIN")
+    visitor = SessionStore()
+    visitor[SESSION_KEY] = kim.pk
+    visitor[BACKEND_SESSION_KEY] = "accounts.backends.RoleBackend"
+    visitor[HASH_SESSION_KEY] = kim.get_session_auth_hash()
+    visitor.create()
+    return f"{settings.SESSION_COOKIE_NAME}={visitor.session_key}"
+
+
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
 
     from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
     from django.db import OperationalError, connections
 
@@ -62,7 +76,7 @@ if __name__ == "__main__":
     from invitations.models import Invitation
     from scenarios.models import Scenario
 
-    tasks = {task.__name__: task for task in (rooms, guests)}
+    tasks = {task.__name__: task for task in (rooms, guests, watcher)}
     for line in sys.stdin:
         order = json.loads(line)
         task = tasks[order.pop("do")]

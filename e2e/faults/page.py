@@ -91,6 +91,7 @@ class Page:
         self.in_step = False
         self.port = 0
         self.resyncs = 0
+        self.watched = ""  # the badge: who watches
         self.frames = 0
         self.chunk_times: list[float] = []
         # Seconds from each loss of the line until the page was in step again.
@@ -194,6 +195,11 @@ class Page:
                 if self.streaming or self.state.get("partner") or self.state.get("coach"):
                     await self._sync()
 
+    @property
+    def local_port(self) -> int:
+        assert self._socket
+        return int(self._socket.local_address[1])
+
     async def send(self, **frame: Any) -> bool:
         """Send now; False where there is no line."""
         if self._socket is None:
@@ -276,7 +282,9 @@ class Page:
                 self.resyncs += 1
                 self._asked = 0.0
                 await self._sync()
-            case "notice" | "watched":
+            case "watched":
+                self.watched = frame["text"]
+            case "notice":
                 pass
             case other:
                 self.problems.append(f"a frame of type {other}")

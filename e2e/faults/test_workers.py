@@ -4,27 +4,13 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.faults.conftest import lent, opened
 from e2e.faults.machines import wait_until
 from e2e.faults.test_crashes import LONG, speaking
 from e2e.faults.world import LEASE, World
-
-
-@pytest.fixture(scope="module")
-def _workers() -> Iterator[World]:
-    yield from opened(World(services=True, kinds=["serve"], PROCESSES="2"))
-
-
-@pytest.fixture
-async def workers(_workers: World) -> AsyncIterator[World]:
-    """One server of two processes."""
-    async for world in lent(_workers):
-        yield world
 
 
 def processes(world: World) -> list[int]:

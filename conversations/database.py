@@ -90,6 +90,11 @@ async def in_thread[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwa
     return await _in_turn(0, partial(work, *args, **kwargs))
 
 
+async def in_thread_first[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for what is short, and all but done once it is: it passes what waits already."""
+    return await _in_turn(-PATIENCE, partial(work, *args, **kwargs))
+
+
 async def in_thread_later[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """The same for what nobody waits for at this moment."""
     return await _in_turn(PATIENCE, partial(work, *args, **kwargs))

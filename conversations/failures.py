@@ -3,6 +3,10 @@
 from typing import Final
 
 AGAIN: Final = "Press Try again."
+# The connection broke after the request was sent and before an answer came.
+DROPPED: Final = "dropped"
+# The same, of a reply that was begun again by itself.
+ASKED_AGAIN: Final = "asked_again"
 
 # By `Message.failure`; `{who}` is the speaker. `llm.Trouble` names most of them.
 WORDS: Final = {
@@ -12,6 +16,8 @@ WORDS: Final = {
     "slow": "The model did not begin to answer in time. " + AGAIN,
     "stalled": "The reply stopped coming before it was finished. " + AGAIN,
     "cut": "The connection broke before the reply was finished. " + AGAIN,
+    DROPPED: "The connection to the model broke before it answered. " + AGAIN,
+    ASKED_AGAIN: "The connection to the model broke before it answered, so it was asked again.",
     "overtime": "The reply took too long and was ended. " + AGAIN,
     "lost": "The reply was lost when a server stopped.",
     "refusal": "The model declined to answer this. Put it differently, or press Try again.",

@@ -151,7 +151,9 @@ class Locked:
         reply.hold = reserve(self.conversation, request, reply.stream_type, most)
         reply.metadata = measure(request, since) if reply.hold else None
         reply.status = MessageStatus.STREAMING
-        reply.lease_owner, reply.lease_expires_at = PROCESS, timezone.now() + LEASE
+        now = timezone.now()
+        reply.lease_owner, reply.lease_expires_at = PROCESS, now + LEASE
+        reply.waiting_since = now
         return Reply(self.add(reply), request, since, reply.hold)
 
     # --- What the coach does next ---

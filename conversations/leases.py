@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.utils import timezone
 
+from conversations.failures import ASKED_AGAIN, DROPPED
 from conversations.lanes import Locked, Reply, Step, locked
 from conversations.models import LEASE, PROCESS, Kind, Message, MessageRole, MessageStatus
 from usage.holds import CallRecord, release, settle
@@ -17,6 +18,7 @@ from usage.holds import CallRecord, release, settle
 # A partner's reply that was lost with its process is started again this often by itself.
 RESTARTS: Final = 1
 INTERRUPTED: Final = {"status": MessageStatus.INTERRUPTED, "failure": "lost"}
+LOST: Final = ("lost", ASKED_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ def checkpoint(texts: Mapping[int, str]) -> dict[int, Pulse]:
         cursor.executemany(
             f"UPDATE {table} SET content = %s, lease_expires_at = %s"
             " WHERE id = %s AND status = %s AND lease_owner = %s",
-            [(text, until, pk, MessageStatus.STREAMING, PROCESS) for pk, text in texts.items()],
+            # In the order of marks: two who lock the same rows in two orders wait for each other.
+            [(texts[pk], until, pk, MessageStatus.STREAMING, PROCESS) for pk in sorted(texts)],
         )
     ours = Message.objects.ours().filter(pk__in=texts)
     stops = dict(ours.values_list("pk", "stop_requested_at"))
@@ -57,18 +60,24 @@ def finish(
     """Store a reply's end, settle its hold and begin what follows from it, in one transaction.
 
     Returns None, having changed nothing, if the reply was not this process's any more. A
-    reply without a `record` made no call. A process that is `leaving` begins nothing: the row
-    is marked for another, which will.
+    reply without a `record` made no call. The partner's whose connection was dropped before
+    an answer is begun again, once. A process that is `leaving` begins nothing: the row is marked
+    for another, which will.
     """
     reply = _found(message_id)
     if reply is None:
         return None
     with locked(reply.session_id) as it:
+        again = failure == DROPPED and _may_begin_again(reply, it)
+        failure = ASKED_AGAIN if again else failure
         ended = {"status": status, "content": content, "failure": failure, "begin_again": leaving}
         if not _close(reply, record, ended):
             return None
         _settle(reply, record, it)
-        return it.step(reply, () if leaving else it.next_of_coach())
+        if leaving:
+            return it.step(reply)
+        replies = _begin_again(reply, it) if again else ()
+        return it.step(reply, replies + it.next_of_coach())
 
 
 def lost(conversation_id: int | None = None) -> list[int]:
@@ -96,33 +105,29 @@ def hand_over(message_id: int, content: str, record: CallRecord | None) -> Step 
         return it.step(reply)
 
 
-def take_over(message_id: int, *, ran_here: bool = False) -> Step | None:
+def take_over(message_id: int) -> Step | None:
     """Close a reply whose process has died, and begin the partner's again, once by itself.
 
-    One conditional UPDATE decides; None means that somebody else was first. The call's usage
-    is unknown, so its whole hold is charged; it is given back where this process stored the row,
-    never heard that it was stored, and so never ran it (`ran_here`). What a process that left
-    had no time for is begun too.
+    One conditional UPDATE decides; None means that somebody else was first. A call that may have
+    been under way is of unknown usage, so its whole hold is charged; that of a reply which
+    waited is given back. What a process that left had no time for is begun too.
     """
     reply = _found(message_id)
     if reply is None:
         return None
-    never_called = reply.lease_owner == PROCESS and not ran_here
     with locked(reply.session_id) as it:
         rows = Message.objects.filter(pk=message_id)
         if rows.filter(begin_again=True).update(begin_again=False):
             reply.refresh_from_db()
         elif rows.lease_expired().update(**INTERRUPTED, **_now()):
-            # Only now: its process may have taken the hold a moment ago.
+            # Only now: its process may have taken the hold, or made the call, a moment ago.
             reply.refresh_from_db()
             if reply.hold:
-                called = None if never_called else CallRecord(reply.hold.model, None)
-                _settle(reply, called, it)
+                waited = reply.waiting_since is not None
+                _settle(reply, None if waited else CallRecord(reply.hold.model, None), it)
         else:
             return None
-        replies: tuple[Reply, ...] = ()
-        if _may_begin_again(reply, it):
-            replies = (it.partner_reply(reply.parent_id, restarts=reply.restarts + 1),)
+        replies = _begin_again(reply, it) if _may_begin_again(reply, it) else ()
         return it.step(reply, replies + it.next_of_coach())
 
 
@@ -154,10 +159,15 @@ def _settle(reply: Message, record: CallRecord | None, it: Locked) -> None:
         release(reply.hold)
 
 
+def _begin_again(reply: Message, it: Locked) -> tuple[Reply, ...]:
+    return (it.partner_reply(reply.parent_id, restarts=reply.restarts + 1),)
+
+
 def _may_begin_again(reply: Message, it: Locked) -> bool:
+    """Whether a reply that was lost begins again by itself; what broke off after words does not."""
     return (
         reply.role == MessageRole.PARTNER
-        and reply.status in (MessageStatus.STREAMING, MessageStatus.INTERRUPTED)
+        and (reply.is_streaming or reply.failure in LOST)
         and reply.restarts < RESTARTS
         and reply.stop_requested_at is None
         and it.conversation.is_active

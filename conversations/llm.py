@@ -9,7 +9,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
@@ -19,6 +20,7 @@ import anthropic
 import httpx2
 from django.conf import settings
 
+from conversations import failures
 from conversations.prompts import Request
 from conversations.understudy import MODEL as UNDERSTUDY
 from conversations.understudy import Understudy
@@ -35,6 +37,7 @@ class Trouble(StrEnum):
     """Why a call gave no whole reply."""
 
     BUSY = "busy"
+    DROPPED = failures.DROPPED
     UNREACHABLE = "unreachable"
     SLOW = "slow"
     KEY = "key"
@@ -93,10 +96,21 @@ def _new_client() -> anthropic.AsyncAnthropic:
         api_key=settings.ANTHROPIC_API_KEY or "none",
         base_url=settings.ANTHROPIC_BASE_URL or None,
         http_client=httpx2.AsyncClient(
-            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
+            event_hooks={"request": [_watch_wire]},
         ),
         **options,
     )
+
+
+# Whose request is on its way to the wire.
+_calling: ContextVar["Call | None"] = ContextVar("calling", default=None)
+
+
+async def _watch_wire(request: httpx2.Request) -> None:
+    """Have the wire tell a call when its request goes out: one that did not cost nothing."""
+    if call := _calling.get():
+        request.extensions["trace"] = call.on_wire
 
 
 async def count_tokens(request: Request) -> int | None:
@@ -112,17 +126,27 @@ async def count_tokens(request: Request) -> int | None:
 class Call:
     """One model call. Iterate over `text()`; what is known of the call stands in its fields."""
 
-    def __init__(self, request: Request, *, on_wait: Callable[[], None]) -> None:
-        """`on_wait` is called before each wait for a provider that is busy."""
+    def __init__(
+        self,
+        request: Request,
+        *,
+        on_call: Callable[[], Awaitable[None]],
+        on_wait: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_call` is awaited before each request, `on_wait` before each wait for the next.
+
+        What either raises ends the call.
+        """
         self.request = request
         # Until the provider says which one answers.
         self.model = UNDERSTUDY if is_understudy() else request.model
         self.stop_reason = ""
         self.first_token_ms: int | None = None
+        self.made = False  # a request went out, whatever became of it
         self.answered = False  # the provider took the request and began to answer
-        self._in_flight = False  # it was sent, and neither taken nor turned down yet
+        self._in_flight = False  # it was sent, and not turned down
         self.finished = False  # it said that it was done, so its counts are final
-        self._on_wait = on_wait
+        self._on_call, self._on_wait = on_call, on_wait
         self._started = time.monotonic()
         self._input: dict[str, int] = {}
         self._output: int | None = None
@@ -156,6 +180,8 @@ class Call:
 
     async def text(self) -> AsyncGenerator[str]:
         """Yield the reply's text as it arrives. Raises `CallError`, also in mid-stream."""
+        await self._on_call()
+        self._started = time.monotonic()
         overall = self._started + settings.REPLY_SECONDS
         deadline = min(overall, self._started + settings.REPLY_FIRST_TOKEN_SECONDS)
         stream = await self._open(deadline)
@@ -181,17 +207,19 @@ class Call:
         return Trouble.SLOW if self.first_token_ms is None else Trouble.STALLED
 
     async def _open(self, deadline: float) -> anthropic.AsyncStream[Any]:
-        """Make the request, again where the provider is busy, all before `deadline`."""
+        """Make the request, again where the provider is busy, all before `deadline`.
+
+        Never again once one was sent and not turned down: it may have been charged for.
+        """
         for wait in (*BACKOFF, None):
             try:
-                self._in_flight = True
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    return await client().messages.create(**self.request.body(), stream=True)
+                    return await self._request()
             except TimeoutError:
-                raise CallError(Trouble.SLOW) from None
+                trouble = Trouble.SLOW if self._in_flight else Trouble.UNREACHABLE
+                raise CallError(trouble) from None
             except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-                self._in_flight = isinstance(error, anthropic.APITimeoutError)
-                trouble = _trouble(error)
+                trouble = self._failed(error)
                 if trouble is Trouble.MODEL and self._fall_back():
                     continue
                 again_in = _again_in(error, wait)
@@ -202,9 +230,41 @@ class Call:
                 ):
                     logger.warning("Model call failed: %s (%s)", trouble, type(error).__name__)
                     raise CallError(trouble) from None
-                self._on_wait()
-                await asyncio.sleep(again_in)
+                await self._wait(again_in, deadline, trouble)
         raise CallError(Trouble.BUSY)
+
+    async def _request(self) -> anthropic.AsyncStream[Any]:
+        calling = _calling.set(self)
+        try:
+            stream = await client().messages.create(**self.request.body(), stream=True)
+        finally:
+            _calling.reset(calling)
+        self.made = self._in_flight = True  # the understudy has no wire
+        return stream
+
+    async def on_wire(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note the moment at which the request begins to go out (httpcore's `trace`)."""
+        # A proxy is first asked for a line.
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.made = self._in_flight = True
+
+    def _failed(self, error: Exception) -> Trouble:
+        """What a request came to that has no answer; what was sent and got none is in flight."""
+        if self._in_flight and isinstance(error, anthropic.APIConnectionError):
+            late = isinstance(error, anthropic.APITimeoutError)
+            return Trouble.SLOW if late else Trouble.DROPPED
+        self._in_flight = False
+        return _trouble(error)
+
+    async def _wait(self, seconds: float, deadline: float, trouble: Trouble) -> None:
+        """Let a busy provider be, while no call is under way."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._on_wait()
+                await asyncio.sleep(seconds)
+                await self._on_call()
+        except TimeoutError:
+            raise CallError(trouble) from None
 
     def _fall_back(self) -> bool:
         fallback = settings.FALLBACK_MODEL

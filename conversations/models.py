@@ -239,6 +239,9 @@ class Message(models.Model):
     restarts = models.PositiveSmallIntegerField(default=0, editable=False)
     # Lost with its process while it shut down: whoever looks next begins it again.
     begin_again = models.BooleanField(default=False, editable=False)
+    # While it streams: since when no call of it is under way, neither before the first nor
+    # between two tries. Empty where one may be, as in rows from before there was this field.
+    waiting_since = models.DateTimeField(null=True, blank=True, editable=False)
     lease_owner = models.CharField(max_length=64, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     stop_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -317,7 +320,7 @@ class Message(models.Model):
         """Whether *Try again* makes sense: nothing, or not all, of the reply arrived."""
         return (
             self.is_reply
-            and self.failure != "budget"
+            and self.failure not in ("budget", failures.ASKED_AGAIN)
             and (
                 self.status in (MessageStatus.FAILED, MessageStatus.INTERRUPTED)
                 or (self.status == MessageStatus.STOPPED and not self.content)

@@ -14,10 +14,11 @@ from itertools import count
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from conversations import frames, leases, llm
+from conversations import frames, leases, llm, marks
 from conversations.database import AWAY, in_thread, in_thread_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
+from conversations.marks import Together
 from conversations.models import ConversationSession, MessageStatus
 from conversations.prompts import Request
 from conversations.reservations import Lost, reserve_counted
@@ -45,8 +46,8 @@ class Runner:
         self._closed = False
         # The process is to end: it takes nothing new, and what runs may go on for a while.
         self.is_leaving = False
-        # Replies that were run here and whose end is not stored, by their ids.
-        self._begun: set[int] = set()
+        self.begin_call = Together(marks.begin_calls).do
+        self.await_call = Together(marks.await_calls).do
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
@@ -57,7 +58,6 @@ class Runner:
             session = reply.message.session_id
             run = Run(reply, session, leaving=self._closed, stopping=self._closed)
             self._runs[run.message] = run
-            self._begun.add(run.message)
             # An empty context: a request's own names its database thread, which ends with it.
             task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
             self._tasks.add(task)
@@ -79,9 +79,9 @@ class Runner:
 
     async def _to_its_end(self, run: Run) -> Step | None:
         try:
-            step = await _reply(run)
+            return await _reply(run)
         except (Lost, ConversationSession.DoesNotExist):  # or erased with all that was said
-            step = None
+            return None
         except AWAY:
             # Its lease runs out, and whoever finds the database back takes it over.
             logger.error("Reply %s could not be stored", run.message)
@@ -89,9 +89,7 @@ class Runner:
         except Exception:
             # Nothing may end a reply without a terminal state but the death of the process.
             logger.exception("Reply %s broke", run.message)
-            step = await _end(run, MessageStatus.FAILED, "error")
-        self._begun.discard(run.message)
-        return step
+            return await _end(run, MessageStatus.FAILED, "error")
 
     async def take[**P](
         self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
@@ -177,9 +175,7 @@ class Runner:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
             with contextlib.suppress(ConversationSession.DoesNotExist):  # erased meanwhile
-                ran_here = message in self._begun
-                take_over = partial(leases.take_over, message, ran_here=ran_here)
-                taken += await self.act(take_over) is not None
+                taken += await self.act(partial(leases.take_over, message)) is not None
         return taken
 
     def watch(self) -> None:
@@ -267,7 +263,7 @@ async def _reply(run: Run) -> Step | None:
         return await _end(run, MessageStatus.STOPPED, "")
     if hold is None:
         return await _end(run, MessageStatus.FAILED, "budget")
-    run.call = llm.Call(request, on_wait=lambda: _wait_visibly(run))
+    run.call = llm.Call(request, on_call=partial(_may_call, run), on_wait=partial(_wait, run))
     run.work = asyncio.create_task(_stream(run, run.call))
     status, failure = MessageStatus.COMPLETE, ""
     try:
@@ -279,7 +275,8 @@ async def _reply(run: Run) -> Step | None:
         status = MessageStatus.STOPPED
     except llm.CallError as error:
         failure = error.trouble
-        status = MessageStatus.INTERRUPTED if run.length else MessageStatus.FAILED
+        lost = run.length or failure == llm.Trouble.DROPPED
+        status = MessageStatus.INTERRUPTED if lost else MessageStatus.FAILED
     if run.lost:
         return None
     if run.leaving and status == MessageStatus.STOPPED:
@@ -345,6 +342,19 @@ async def _patiently[R](run: Run, work: Callable[[], Awaitable[R]]) -> R:
     raise AssertionError  # `count` does not end
 
 
-def _wait_visibly(run: Run) -> None:
+async def _may_call(run: Run) -> None:
+    """Have the database know of a call before it is made. Raises `Lost` if it is not ours."""
+    if not await _patiently(run, partial(runner().begin_call, run.message)):
+        raise Lost
+
+
+async def _wait(run: Run) -> None:
+    """Tell of a wait between two tries, and have the database know that no call is under way."""
     text = "The model is busy. Trying again."
     hub().publish(run.conversation, frames.notice(run.message, text))
+    try:
+        if not await runner().await_call(run.message):
+            raise Lost
+    except AWAY as error:
+        # Should this process end now, the hold is charged, as if a call had been under way.
+        logger.warning("A wait of reply %s was not noted: %s", run.message, type(error).__name__)

@@ -56,7 +56,7 @@ class Run:
 
     def record(self, failure: str) -> CallRecord | None:
         """What is logged of the reply's call; None if it made none."""
-        if self.call is None:
+        if self.call is None or not self.call.made:
             return None
         return CallRecord(
             model=self.call.model,

@@ -19,8 +19,9 @@ Behaviours, all optional, may be combined:
 | `delay` | seconds between chunks |
 | `header_delay`, `first_delay` | seconds before the HTTP status, and before the first chunk |
 | `status`, `retry_after`, `error_type`, `message` | an HTTP error instead of an answer |
-| `cut` | close the connection after so many chunks; `"before"` for no answer at all |
+| `cut` | close the connection after so many chunks |
 | `reset` | makes `cut` a TCP reset |
+| `no_answer` | read the whole request, then close without a byte |
 | `stall` | say nothing more after so many chunks, until the caller leaves |
 | `pause` | wait after so many chunks for `server.release()` |
 | `error`, `error_after` | an `event: error` of this kind after so many chunks (all by default) |
@@ -181,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
         does = self.script.record(stream, record)
         try:
             self.wait(does.get("header_delay", 0))
-            if does.get("cut") == "before":
+            if does.get("no_answer"):
                 return self.drop(does)
             if "status" in does:
                 self.fail(does)

@@ -2,12 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from conversations import leases
+from conversations import leases, turns
 from conversations.lanes import locked
 from conversations.models import Kind, MessageRole, MessageStatus
 from usage.holds import CallRecord, CallUsage, take_hold
@@ -124,9 +126,9 @@ def test_a_lost_reply_is_closed_charged_in_full_and_begun_again_once(running, in
     assert leases.take_over(again.pk).replies == ()
 
 
-def test_a_hold_whose_call_this_process_never_made_is_given_back(running, invitation):
-    running.lease_expires_at = timezone.now() - timedelta(seconds=1)
-    running.save()
+def test_a_hold_whose_call_was_not_under_way_is_given_back(running, invitation):
+    running.waiting_since = timezone.now()
+    abandon(running)
     step = leases.take_over(running.pk)
     running.hold.refresh_from_db()
     assert running.hold.state == HoldState.RELEASED
@@ -136,12 +138,47 @@ def test_a_hold_whose_call_this_process_never_made_is_given_back(running, invita
     assert len(step.replies) == 1
 
 
-def test_a_hold_of_a_call_that_ran_here_is_charged_though_its_end_was_not_stored(running):
-    running.lease_expires_at = timezone.now() - timedelta(seconds=1)
-    running.save()
-    leases.take_over(running.pk, ran_here=True)
-    running.hold.refresh_from_db()
-    assert running.hold.state == HoldState.SETTLED
+def test_a_reply_is_born_waiting_and_a_row_from_before_counts_as_called(conversation, say):
+    born = turns.send(conversation.pk, uuid4(), "Hello").replies[0].message
+    assert born.waiting_since is not None
+    assert say("coach", "", status=MessageStatus.STREAMING).waiting_since is None
+
+
+def test_a_dropped_reply_begins_again_once(running):
+    unknown = CallRecord("m", None)
+    drop = partial(leases.finish, status=MessageStatus.INTERRUPTED, content="", failure="dropped")
+    step = drop(running.pk, record=unknown)
+    assert (step.message.failure, step.message.can_retry) == ("asked_again", False)
+    again = step.replies[0].message
+    assert (again.parent_id, again.restarts) == (running.parent_id, 1)
+    assert step.running == {"partner": again.pk}
+    step = drop(again.pk, record=unknown)
+    assert (step.message.failure, step.message.can_retry, step.replies) == ("dropped", True, ())
+    assert "Try again" in step.message.failure_words
+    assert UsageLog.objects.filter(is_estimate=True).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "begins"), [("dropped", ["partner"]), ("cut", []), ("lost", ["partner"])]
+)
+def test_who_leaves_has_another_begin_again_what_was_lost_before_words(running, failure, begins):
+    leases.finish(
+        running.pk,
+        status=MessageStatus.INTERRUPTED,
+        content="",
+        failure=failure,
+        record=CallRecord("m", None),
+        leaving=True,
+    )
+    step = leases.take_over(running.pk)
+    assert [reply.message.role for reply in step.replies] == begins
+
+
+def test_a_dropped_note_is_its_own_failure_and_not_begun_again(conversation, say):
+    note = say("coach", "", status=MessageStatus.STREAMING)
+    step = leases.finish(note.pk, status=MessageStatus.INTERRUPTED, content="", failure="dropped")
+    assert (step.message.failure, step.replies) == ("dropped", ())
+    assert step.message.can_retry
 
 
 def test_who_leaves_begins_no_note_and_whoever_looks_next_does(running):

@@ -1,6 +1,8 @@
 """Calls against a model server over real HTTP: text, counts, and every way to fail."""
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
@@ -24,9 +26,22 @@ def _model(settings, model_server, monkeypatch):
     monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01, 0.01))
 
 
-async def speak(waits=None, request=REQUEST):
+def call_of(request=REQUEST, told=None):
+    """A call; what it tells before requests and waits goes into `told`."""
+    told = [] if told is None else told
+
+    async def on_call():
+        told.append("call")
+
+    async def on_wait():
+        told.append("wait")
+
+    return Call(request, on_call=on_call, on_wait=on_wait)
+
+
+async def speak(told=None, request=REQUEST):
     """The text of a call, the call, and its trouble if it had any."""
-    call = Call(request, on_wait=lambda: waits.append(1) if waits is not None else None)
+    call = call_of(request, told)
     parts = []
     try:
         async for text in call.text():
@@ -62,10 +77,10 @@ async def test_the_request_is_the_one_that_was_built(model_server):
 async def test_a_busy_provider_is_tried_again_visibly(model_server, status):
     model_server.script("partner", status=status, times=2)
     model_server.script("partner", text="At last.")
-    waits = []
-    text, call, _ = await speak(waits)
+    told = []
+    text, call, _ = await speak(told)
     assert text == "At last."
-    assert len(waits) == 2
+    assert told == ["call", "wait", "call", "wait", "call"]
     assert call.usage.input_tokens > 0
 
 
@@ -88,6 +103,91 @@ async def test_a_refused_connection_is_tried_again_then_told(settings):
     settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
     _, call, trouble = await speak()
     assert trouble == Trouble.UNREACHABLE
+    assert call.usage == CallUsage(0, 0)
+    assert not call.made
+
+
+@pytest.fixture
+def deaf(settings):
+    """An address where connections are neither taken nor refused."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        settings.ANTHROPIC_BASE_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield
+
+
+async def test_a_connection_that_never_comes_costs_nothing(deaf, settings):
+    settings.REPLY_FIRST_TOKEN_SECONDS = 0.2
+    _, call, trouble = await speak()
+    assert trouble == Trouble.UNREACHABLE
+    assert (call.made, call.usage) == (False, CallUsage(0, 0))
+
+
+async def test_who_leaves_while_it_connects_owes_nothing(deaf):
+    call = call_of()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await anext(call.text())
+    assert (call.made, call.usage) == (False, CallUsage(0, 0))
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_no_answer_is_of_unknown_cost_and_not_asked_again(model_server, reset):
+    model_server.script("partner", no_answer=True, reset=reset)
+    _, call, trouble = await speak()
+    assert trouble == Trouble.DROPPED
+    assert (call.made, call.usage) == (True, None)
+    assert len(model_server.requests("partner")) == 1
+
+
+async def test_a_busy_provider_that_then_does_not_answer_may_have_charged(model_server):
+    model_server.script("partner", status=529)
+    model_server.script("partner", no_answer=True)
+    _, call, trouble = await speak()
+    assert (trouble, call.usage) == (Trouble.DROPPED, None)
+
+
+async def test_a_line_that_was_closed_while_idle_is_not_used_again(model_server):
+    for _ in range(2):
+        model_server.script("partner", status=404)  # its line is kept open
+        await speak()
+        model_server.stop()
+        model_server.start()
+        model_server.script("partner", text="Hello.")
+        assert (await speak())[0] == "Hello."
+
+
+async def test_what_ends_a_wait_ends_the_call(model_server):
+    async def lost():
+        raise LookupError
+
+    async def on_call():
+        pass
+
+    model_server.script("partner", status=529)
+    with pytest.raises(LookupError):
+        await anext(Call(REQUEST, on_call=on_call, on_wait=lost).text())
+
+
+async def test_a_wait_that_takes_too_long_ends_by_our_deadline(model_server, settings):
+    settings.REPLY_FIRST_TOKEN_SECONDS = 0.3
+
+    async def on_call():
+        pass
+
+    async def on_wait():
+        await asyncio.sleep(5)
+
+    model_server.script("partner", status=529)
+    call = Call(REQUEST, on_call=on_call, on_wait=on_wait)
+    with pytest.raises(CallError, match="busy"):
+        await anext(call.text())
     assert call.usage == CallUsage(0, 0)
 
 
@@ -188,7 +288,7 @@ async def test_the_stop_reason_is_told(model_server, reason):
 
 async def test_closing_the_text_ends_the_providers_call(model_server):
     model_server.script("partner", chunks=["x "] * 100, delay=0.05)
-    call = Call(REQUEST, on_wait=lambda: None)
+    call = call_of()
     stream = call.text()
     await anext(stream)
     await stream.aclose()
@@ -212,4 +312,4 @@ async def test_without_a_key_or_a_server_the_understudy_speaks(settings):
     assert text
     assert call.usage.output_tokens > 0
     assert call.model == "understudy"
-    assert Call(REQUEST, on_wait=lambda: None).model == "understudy"
+    assert call_of().model == "understudy"

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.utils import timezone
 
-from conversations import leases, llm, replies, turns
+from conversations import leases, llm, marks, replies, turns
 from conversations.live import hub
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.prompts import PARTNER_MOST, partner_request
@@ -227,6 +227,100 @@ async def test_every_ending_is_one_state_with_words_and_one_log_row(
     assert await sync_to_async(lambda: reply.failure_words)()
     assert await UsageLog.objects.filter(stream_type="partner").acount() == 1
     assert not await Hold.objects.held().aexists()
+
+
+async def test_no_answer_is_charged_and_begun_again_by_itself_once(conversation, model_server):
+    model_server.script("partner", no_answer=True)
+    model_server.script("partner", text="Hello.")
+    reply = await talk(conversation)
+    first, _ = await rows(conversation, role=MessageRole.PARTNER)
+    assert (first.status, first.failure, first.content) == ("interrupted", "asked_again", "")
+    assert (reply.status, reply.content, reply.restarts) == ("complete", "Hello.", 1)
+    logs = [log async for log in UsageLog.objects.filter(stream_type="partner")]
+    assert sorted(log.is_estimate for log in logs) == [False, True]
+    (unknown,) = [log for log in logs if log.is_estimate]
+    hold = await Hold.objects.aget(pk=unknown.hold_id)
+    assert unknown.input_tokens + unknown.output_tokens == hold.tokens
+    assert len(model_server.requests("partner")) == 2
+
+
+async def test_no_answer_twice_is_for_the_learner_to_try_again(conversation, model_server):
+    model_server.script("partner", no_answer=True, times=2)
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure, reply.can_retry) == ("interrupted", "dropped", True)
+    assert await UsageLog.objects.filter(stream_type="partner").acount() == 2
+    assert not await Hold.objects.held().aexists()
+    await act(turns.retry, conversation.pk, reply.pk)
+    await runner().wait()
+    assert (await partner_of(conversation)).status == "complete"
+
+
+async def test_no_answer_to_the_coach_is_the_coachs_failure(conversation, model_server):
+    model_server.script("coach", no_answer=True)
+    reply = await talk(conversation)
+    assert reply.status == "complete"
+    (note,) = await rows(conversation, role=MessageRole.COACH)
+    assert (note.status, note.failure, note.can_retry) == ("interrupted", "dropped", True)
+    assert await UsageLog.objects.filter(stream_type="coach").acount() == 1
+
+
+async def test_a_refused_connection_is_no_call(conversation, settings):
+    settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure) == ("failed", "unreachable")
+    assert not await UsageLog.objects.aexists()
+    assert (await usage_of(conversation))["held_tokens"] == 0
+
+
+async def row_when(conversation, is_so):
+    async with asyncio.timeout(5):
+        while not is_so(row := await partner_of(conversation)):
+            await asyncio.sleep(0.01)
+    return row
+
+
+async def test_the_row_says_whether_a_call_may_be_under_way(
+    conversation, model_server, monkeypatch
+):
+    monkeypatch.setattr(llm, "BACKOFF", (0.4, 0.4))
+    model_server.script("partner", status=429)
+    model_server.script("partner", text="Hello.", header_delay=0.3)
+    sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    assert sent.replies[0].message.waiting_since
+    runner().carry_out(sent)
+    await sync_to_async(model_server.wait_for)("partner")
+    await row_when(conversation, lambda row: row.waiting_since)
+    await sync_to_async(model_server.wait_for)("partner", 2)
+    assert (await partner_of(conversation)).waiting_since is None
+    await runner().wait()
+
+
+async def test_what_is_taken_over_between_two_tries_costs_nothing_and_calls_no_more(
+    conversation, model_server, monkeypatch
+):
+    monkeypatch.setattr(llm, "BACKOFF", (0.4, 0.4))
+    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 30)
+    model_server.script("partner", status=429)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await sync_to_async(model_server.wait_for)("partner")
+    row = await row_when(conversation, lambda row: row.waiting_since)
+    late = timezone.now() - timedelta(seconds=1)
+    await conversation.messages.streaming().aupdate(
+        lease_expires_at=late, lease_owner="other", stop_requested_at=late
+    )
+    await sync_to_async(leases.take_over)(row.pk)
+    await runner().wait()
+    assert len(model_server.requests("partner")) == 1
+    assert not await UsageLog.objects.aexists()
+    assert (await usage_of(conversation))["held_tokens"] == 0
+
+
+async def test_a_reply_that_is_not_ours_any_more_makes_no_call(conversation, model_server):
+    sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    await conversation.messages.streaming().aupdate(lease_owner="other")
+    runner().carry_out(sent)
+    await runner().wait()
+    assert model_server.requests("partner") == []
 
 
 async def test_trying_again_is_a_new_row_and_the_old_one_stays(conversation, model_server):
@@ -450,7 +544,7 @@ async def test_a_reply_that_was_taken_over_before_its_hold_calls_and_holds_nothi
     assert (await usage_of(conversation)).get("held_tokens", 0) == 0
 
 
-async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(
+async def test_a_hold_taken_in_the_moment_of_a_take_over_is_given_back(
     conversation, monkeypatch, tight
 ):
     sent = await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
@@ -465,8 +559,8 @@ async def test_a_hold_taken_in_the_moment_of_a_take_over_is_settled(
         return row
 
     monkeypatch.setattr(leases, "_found", found_a_moment_ago)
-    await sync_to_async(leases.take_over)(reply.message.pk, ran_here=True)
-    assert [hold.state async for hold in Hold.objects.all()] == [HoldState.SETTLED]
+    await sync_to_async(leases.take_over)(reply.message.pk)
+    assert [hold.state async for hold in Hold.objects.all()] == [HoldState.RELEASED]
     assert (await usage_of(conversation))["held_tokens"] == 0
 
 
@@ -482,11 +576,11 @@ async def test_a_hold_whose_answer_got_lost_is_not_taken_twice(conversation, tig
     assert await Hold.objects.acount() == 1
 
 
-@pytest.mark.parametrize("work", ["reserve_counted", "finish"])
+@pytest.mark.parametrize("work", ["reserve_counted", "_mark", "finish"])
 async def test_a_reply_waits_for_a_database_that_is_away(
     conversation, model_server, monkeypatch, tight, work
 ):
-    place = {"reserve_counted": replies, "finish": leases}[work]
+    place = {"reserve_counted": replies, "_mark": marks, "finish": leases}[work]
     there, tries = getattr(place, work), []
 
     def away(*args, **kwargs):

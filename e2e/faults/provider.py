@@ -61,7 +61,7 @@ def behaviour(rng: random.Random, rate: float, delay: float, most: int) -> dict[
         "busy": {"status": 429, "retry_after": rng.choice([0, 1, 3600])},
         "overloaded": {"status": 529},
         "broken": {"status": rng.choice([500, 502, 503])},
-        "no_answer": {"cut": "before"},
+        "no_answer": {"no_answer": True, "reset": rng.random() < 0.5},
         "slow": {"header_delay": rng.uniform(1, 8)},
         "no_usage": {"usage": False},
     }
@@ -84,7 +84,6 @@ class Script(model_server.Script):
         body = record["body"]
         tags = re.findall(r"#c(\d+)", str(body.get("messages")))
         record["conversation"] = int(tags[-1]) if tags else None
-        record["answered"] = False
         record["input"] = model_server.weigh(body)
         if self.moods and not does:
             rng = random.Random(f"{self.moods['seed']}/{stream}/{record['n']}")
@@ -94,6 +93,8 @@ class Script(model_server.Script):
                 does = {"mood": "well"}
         if "chunks" in does and "max_tokens" in body:
             does["chunks"] = does["chunks"][: body["max_tokens"]]
+        # What it took and never answered it bills too, for all that anybody knows.
+        record["answered"] = bool(does.get("no_answer"))
         record["mood"] = does.get("mood", "scripted")
         return does
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from e2e.faults.test_crashes import LONG, speaking
-from e2e.faults.world import World
+from e2e.faults.world import Room, World
 
 TEXT = "one two three four five six seven eight nine ten"
 # What the provider does, and how the reply ends: status, failure, text.
@@ -17,7 +17,6 @@ ENDINGS = {
     "cut": ({"cut": 5}, "interrupted", "cut", "one two three four five"),
     "reset": ({"cut": 5, "reset": True}, "interrupted", "cut", "one two three four five"),
     "cut at once": ({"cut": 0}, "failed", "cut", ""),
-    "no answer, then well": ({"cut": "before"}, "complete", "", None),
     "stall": ({"stall": 5}, "interrupted", "stalled", "one two three four five"),
     "no end event": ({"no_stop": 5}, "interrupted", "cut", "one two three four five"),
     "error event": (
@@ -68,6 +67,39 @@ async def test_every_ending_of_a_call_has_one_state_one_log_row_and_the_right_ch
             wanted = tuple(b if a is None else a for a, b in pairs)
         found[name], expected[name] = replies, [wanted]
     assert found == expected
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_no_answer_is_charged_as_a_call_and_the_reply_begun_again_by_itself(
+    embedded: World, rng: random.Random, reset: bool
+) -> None:
+    once, twice, coach = rooms = embedded.rooms(3)
+    for stream, room, times in (("partner", once, 1), ("partner", twice, 2), ("coach", coach, 1)):
+        embedded.provider.script(
+            stream,
+            no_answer=True,
+            reset=reset,
+            times=times,
+            contains=f"#c{room.conversation} ",
+        )
+    pages = await embedded.enter(*rooms)
+    for page, room in zip(pages, rooms, strict=True):
+        await page.say(room.text(rng))
+    auditor = await embedded.settle()
+
+    def ends(room: Room, role: str) -> list[tuple[str, str]]:
+        rows = auditor.messages.values()
+        mine = (row for row in rows if row["session_id"] == room.conversation)
+        return [(row["status"], row["failure"]) for row in mine if row["role"] == role]
+
+    assert ends(once, "partner") == [("interrupted", "asked_again"), ("complete", "")]
+    assert ends(twice, "partner") == [("interrupted", "asked_again"), ("interrupted", "dropped")]
+    assert pages[1].last_reply
+    assert pages[1].last_reply.can_retry
+    assert ends(coach, "partner") == [("complete", "")]
+    assert ends(coach, "coach") == [("interrupted", "dropped")]
+    assert len(auditor.logs) == len(embedded.provider.ledger())
+    assert sum(log["is_estimate"] for log in auditor.logs) == 4
 
 
 @pytest.mark.parametrize("points", [0, 30])

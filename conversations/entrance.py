@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 # Room for a class that opens its links at once; a link itself is too long to be guessed.
 CLAIMS: Final = Limit("claims", 120, 60)
+# Counted apart, so that reading a page takes nothing from pressing its button.
+SIGNS: Final = Limit("signs", 120, 60)
+# What static/js/opened.js says of a person at the page.
+SIGN: Final = "opened"
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
@@ -62,7 +66,8 @@ def door(view: View) -> View:
 
 def refused(request: HttpRequest) -> HttpResponse | None:
     """The answer to a forged claim, or to one too many from the visitor's address."""
-    if request.method == "POST" and not CLAIMS.take(
+    limit = SIGNS if request.POST.get("action") == SIGN else CLAIMS
+    if request.method == "POST" and not limit.take(
         addresses.network(addresses.of_request(request))
     ):
         return render(request, "429.html", status=429)
@@ -115,6 +120,11 @@ def answer(request: HttpRequest, invitation: Invitation | None) -> Outcome:
     if request.method != "POST" or invitation.revoked_at:
         return show(request, invitation)
     action = request.POST.get("action")
+    # The inviter, who looks at what they sent, is not whom it waits for.
+    if action != SIGN or claims.account_of(request) != invitation.created_by:
+        invitation.open_page()
+    if action == SIGN:
+        return HttpResponse(status=204)
     if action == "sign-in":
         return sign_in_first(request, invitation)
     if action in Wish.values:
@@ -180,7 +190,6 @@ def ask(request: HttpRequest, invitation: Invitation, wish: Wish) -> HttpRespons
         return show(request, invitation, status=409)
     if wish == Wish.BUDGET and not lacks_budget(invitation, newest(invitation)):
         return see_other(request.path)
-    invitation.open_page()
     try:
         asking.ask(invitation, wish)
     except (OSError, SMTPException) as error:
@@ -191,7 +200,6 @@ def ask(request: HttpRequest, invitation: Invitation, wish: Wish) -> HttpRespons
 
 def sign_in_first(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     """Send the visitor to sign in, and have them come back to this invitation."""
-    invitation.open_page()
     if request.user.is_authenticated:
         logout(request)
     claims.wait_at_the_door(request.session, invitation)

@@ -82,7 +82,8 @@ def usage(conversation: int) -> list[dict[str, Any]]:
 def invitation(pk: str) -> dict[str, Any]:
     """An invitation's state and what was spent on it."""
     row = Invitation.objects.get(pk=pk)
-    return {"status": row.status, "usage": row.usage, "claimed": row.claimed_at is not None}
+    moments = {name: getattr(row, f"{name}_at") is not None for name in ("opened", "claimed")}
+    return {"status": row.status, "usage": row.usage, **moments}
 
 
 def new_link(pk: str) -> str:

@@ -24,6 +24,76 @@ def scan(context: BrowserContext, url: str) -> None:
         context.request.head(url)
 
 
+# What a scanner's script does to a page to see all of it, short of pressing a button.
+PRETENCE = """async () => {
+  const button = document.querySelector("main form button");
+  for (const [Kind, types] of [
+    [PointerEvent, ["pointerdown", "pointermove", "pointerup", "click"]],
+    [KeyboardEvent, ["keydown", "keyup"]],
+    [WheelEvent, ["wheel"]],
+    [Event, ["touchstart", "scroll", "focus"]],
+  ]) for (const type of types) {
+    const options = { bubbles: true, cancelable: true, movementX: 9, movementY: 9 };
+    const event = new Kind(type, options);
+    if (type !== "click") button.dispatchEvent(event);
+    else document.querySelector("h1").dispatchEvent(event);
+  }
+  button.focus();
+  scrollTo(0, document.body.scrollHeight);
+  scrollTo(0, 0);
+  await new Promise((done) => setTimeout(done, 300));
+}"""
+
+
+def test_a_scanner_that_scripts_the_page_does_not_open_it(
+    visit: Callable[..., Page], scripted_site: Site, size: dict[str, Any], watch: Watch
+):
+    invitation = scripted_site.ask("invite", sent_at=EXPIRED)
+    scanner = visit(**size)
+    scan(scanner.context, invitation["url"])
+    # A page that is too low to be scrolled would prove nothing.
+    scanner.set_viewport_size({"width": size["viewport"]["width"], "height": 300})
+    for _ in range(2):
+        scanner.goto(invitation["url"])
+        scanner.evaluate(PRETENCE)
+    found = scripted_site.ask("invitation", pk=invitation["id"])
+    assert (found["status"], found["opened"]) == ("sent", False)
+    assert watch.problems == []
+
+
+GESTURES: dict[str, Callable[[Page], None]] = {
+    "click": lambda page: page.locator("h1").click(),
+    "move": lambda page: (page.mouse.move(50, 50), page.mouse.move(90, 120))[0],
+    "key": lambda page: page.keyboard.press("Tab"),
+    "scroll": lambda page: page.mouse.wheel(0, 120),
+    "tap": lambda page: page.locator("h1").tap(),
+}
+
+
+@pytest.mark.parametrize("gesture", GESTURES)
+def test_whatever_a_person_does_first_opens_it_once(
+    visit: Callable[..., Page], scripted_site: Site, gesture: str, watch: Watch
+):
+    invitation = scripted_site.ask("invite", sent_at=EXPIRED)
+    page = visit(**(PHONE if gesture == "tap" else DESKTOP))
+    page.goto(invitation["url"])
+    with page.expect_response(lambda answer: answer.request.method == "POST") as told:
+        GESTURES[gesture](page)
+    assert told.value.status == 204
+    assert scripted_site.ask("invitation", pk=invitation["id"])["status"] == "opened"
+    posts: list[str] = []
+    page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
+    for act in ("click", "key", "scroll"):
+        GESTURES[act](page)
+    page.goto(invitation["url"])
+    GESTURES["click"](page)
+    page.wait_for_timeout(300)
+    assert posts == []
+    assert watch.problems == []
+    Room(page, scripted_site).enter(invitation["url"])
+    assert scripted_site.ask("invitation", pk=invitation["id"])["status"] == "claimed"
+
+
 def test_a_scanner_changes_nothing_and_one_that_presses_buttons_leaves_the_way_in(
     visit: Callable[..., Page], scripted_site: Site
 ):

@@ -107,8 +107,10 @@ class InvitationActions(DeskAdmin):
         if "confirmed" not in request.POST:
             return self._ask(request, invitations, "renew")
         for invitation in invitations:
+            was_opened = moment(invitation.opened_at) if invitation.opened_at else ""
             invitation.new_link()
-            self.log_change(request, invitation, "Replaced the link.")
+            old = f" The old one was opened on {was_opened}." if was_opened else ""
+            self.log_change(request, invitation, f"Replaced the link.{old}")
         messages.success(request, "The old links are closed. Send the new ones when you are ready.")
         return None
 

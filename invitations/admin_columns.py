@@ -15,6 +15,7 @@ from invitations.models import Invitation, Status, Wish
 TONES = {
     Status.DRAFT: "quiet",
     Status.SENT: "busy",
+    Status.OPENED: "busy",
     Status.CLAIMED: "good",
     Status.LINKED: "good",
     Status.EXPIRED: "quiet",

@@ -48,7 +48,8 @@ def prepare(site_url: str = "", *, anywhere: bool = False) -> DemoAccess:
     refuse_elsewhere(anywhere)
     site = (site_url or settings.SITE_URL).rstrip("/")
     staff, password = staff_account()
-    waiting = Invitation.objects.in_status(Status.DRAFT).sent_by(staff)
+    mine = Invitation.objects.sent_by(staff)
+    waiting = mine.in_status(Status.DRAFT) | mine.in_status(Status.OPENED)
     invitation = waiting.filter(recipient_name=LEARNER_NAME).first() or new_invitation(staff)
     return DemoAccess(
         learner_link=site + invitation.get_absolute_url(),

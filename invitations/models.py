@@ -87,10 +87,12 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     sent_at = models.DateTimeField("last sent", null=True, blank=True, editable=False)
     opened_at = models.DateTimeField(
+        "opened on",
         null=True,
         blank=True,
         editable=False,
-        help_text="When a button on its page was first pressed. Looking leaves no trace.",
+        help_text="When a person first did something on its page: a click, a key, a scroll. Merely "
+        "loading it leaves no trace, since mail scanners do that too.",
     )
     time_asked_at = models.DateTimeField(
         "asked for more time", null=True, blank=True, editable=False
@@ -199,6 +201,8 @@ class Invitation(models.Model):
             return Status.LINKED
         if self.claimed_at:
             return Status.CLAIMED
+        if self.opened_at:
+            return Status.OPENED
         return Status.SENT if self.sent_at else Status.DRAFT
 
     @property
@@ -230,9 +234,14 @@ class Invitation(models.Model):
         return self.is_open and self.linked_user_id == (user.pk if user else None)
 
     def open_page(self) -> None:
-        """Note that a person pressed a button on its page; only the first time counts."""
-        now = timezone.now()
-        type(self).objects.filter(pk=self.pk, opened_at=None).update(opened_at=now)
+        """Note that a person is at its page; only the first time counts.
+
+        Not where the link was replaced meanwhile: the new one has not been opened.
+        """
+        if self.opened_at is None:
+            unopened = type(self).objects.filter(pk=self.pk, token=self.token, opened_at=None)
+            unopened.update(opened_at=timezone.now())
+            self.refresh_from_db(fields=["opened_at"])
 
     def ask(self, wish: Wish) -> bool:
         """Note that the holder asks for `wish`. Returns whether this call did.
@@ -311,12 +320,16 @@ class Invitation(models.Model):
     def new_link(self) -> None:
         """Replace the token: the old link is closed, and so are browsers that came in by it.
 
-        An account that took the invitation over keeps it. The new link has not been sent yet.
+        An account that took the invitation over keeps it. The new link has not been sent yet, nor
+        opened, unless the invitation was taken up before.
         """
         self.token, self.held_as, self.sent_at = new_token(), new_id(), None
         # The page on which a place of a group was taken opens it no more than the old link does.
         self.place_key = None
         self.save(update_fields=["token", "held_as", "sent_at", "place_key"])
+        # A conditional UPDATE: somebody may claim at this moment.
+        type(self).objects.filter(pk=self.pk, claimed_at=None).update(opened_at=None)
+        self.refresh_from_db(fields=["opened_at", "claimed_at"])
 
     def revoke(self) -> None:
         """Close the link for good; what was said stays. Revoking twice keeps the first time."""

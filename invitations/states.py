@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Status(models.TextChoices):
     DRAFT = "draft", "Draft"
     SENT = "sent", "Sent"
+    OPENED = "opened", "Opened"
     CLAIMED = "claimed", "Claimed"
     LINKED = "linked", "Linked"
     EXPIRED = "expired", "Expired"
@@ -76,7 +77,10 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         found = found.filter(linked_user=None)
         if status == Status.CLAIMED:
             return found.exclude(claimed_at=None)
-        return found.filter(claimed_at=None, sent_at__isnull=status != Status.SENT)
+        found = found.filter(claimed_at=None)
+        if status == Status.OPENED:
+            return found.exclude(opened_at=None)
+        return found.filter(opened_at=None, sent_at__isnull=status != Status.SENT)
 
     def asking_for(self, wish: Wish) -> Self:
         """Those whose holder waits for an answer, as `Invitation.wishes` has them."""

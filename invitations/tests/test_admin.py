@@ -1,5 +1,5 @@
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 from django.contrib.admin.models import LogEntry
@@ -96,6 +96,7 @@ class ListTests(InvitationTestCase):
         made = {
             "draft": make_invitation(self.ada),
             "sent": make_invitation(self.ada, sent_at=now),
+            "opened": make_invitation(self.ada, sent_at=now, opened_at=now),
             "linked": make_invitation(self.ada, linked_user=self.lena, claimed_at=now),
             "claimed": make_invitation(self.ada, claimed_at=now),
             "expired": make_invitation(self.ada, expires_at=now),
@@ -411,6 +412,21 @@ class ActionTests(InvitationTestCase):
 
         assert Invitation.objects.for_link(old) is None
         assert mail.outbox == []
+
+    def test_the_history_keeps_when_the_old_link_was_opened(self):
+        opened_at = datetime(2026, 11, 3, 9, 5, tzinfo=UTC)
+        Invitation.objects.update(opened_at=opened_at)
+        url = admin_url(MODEL, "change", self.invitation.pk)
+        form = self.page(url)
+        assert ">Opened</span>" in form
+        assert "Opened on:" in form
+        assert "Nov. 3, 2026" in form
+
+        self.act_now("renew", self.invitation, confirmed="yes")
+
+        assert ">Draft</span>" in self.page(url)
+        line = LogEntry.objects.latest("pk").change_message
+        assert line == "Replaced the link. The old one was opened on 3 November 2026, 09:05 UTC."
 
     def test_who_may_only_look_acts_on_nothing(self):
         self.sign_in(self.sten, "invitations.view_invitation")

@@ -324,6 +324,14 @@ class ProgressTests(BulkTestCase):
         assert self.queries(self.url(many)) == few
         assert few <= 14
 
+    def test_a_row_says_how_far_its_invitation_is(self):
+        batch = self.make("ann@example.org")
+        self.deliver(batch)
+        Invitation.objects.get().open_page()
+
+        assert ">Opened</a>" in self.page(self.url(batch))
+        assert self.client.get(self.url(batch), {"csv": ""}).content.endswith(b",Opened\r\n")
+
     def test_no_link_stands_on_it(self):
         batch = self.make()
 

@@ -85,6 +85,33 @@ def test_opening_counts_the_first_time():
     assert found.opened_at == first
 
 
+def test_an_opened_one_says_so_until_it_is_taken_up():
+    found = invitation(sent_at=ago(days=1))
+    found.open_page()
+    assert found.status == Status.OPENED
+    found.claim()
+    assert found.status == Status.CLAIMED
+
+
+def test_a_new_link_has_been_opened_by_nobody():
+    found = invitation(sent_at=ago(days=1))
+    old = Invitation.objects.get()
+    found.open_page()
+    found.new_link()
+    assert (found.status, found.opened_at) == (Status.DRAFT, None)
+    old.open_page()  # a page of the old link's, that was still open
+    found.refresh_from_db()
+    assert found.opened_at is None
+
+
+def test_a_new_link_of_one_that_was_taken_up_keeps_when_it_was_opened():
+    found = invitation()
+    stale = Invitation.objects.get()
+    found.claim()
+    stale.new_link()
+    assert stale.opened_at == found.claimed_at
+
+
 def test_a_claim_opens():
     found = invitation()
     found.claim()

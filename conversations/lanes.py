@@ -152,6 +152,7 @@ class Locked:
         reply.metadata = measure(request, since) if reply.hold else None
         reply.status = MessageStatus.STREAMING
         now = timezone.now()
+        # By this host's clock, for the moment until it is marked or checkpointed.
         reply.lease_owner, reply.lease_expires_at = PROCESS, now + LEASE
         reply.waiting_since = now
         return Reply(self.add(reply), request, since, reply.hold)

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from conversations.failures import ASKED_AGAIN, DROPPED
 from conversations.lanes import Locked, Reply, Step, locked
-from conversations.models import LEASE, PROCESS, Kind, Message, MessageRole, MessageStatus
+from conversations.marks import lease
+from conversations.models import PROCESS, Kind, Message, MessageRole, MessageStatus
 from usage.holds import CallRecord, release, settle
 
 # A partner's reply that was lost with its process is started again this often by itself.
@@ -35,13 +36,12 @@ def checkpoint(texts: Mapping[int, str]) -> dict[int, Pulse]:
     For all of a process at once, every second: one prepared statement and one query.
     """
     table = connection.ops.quote_name(Message._meta.db_table)
-    until = connection.ops.adapt_datetimefield_value(timezone.now() + LEASE)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(
-            f"UPDATE {table} SET content = %s, lease_expires_at = %s"
+            f"UPDATE {table} SET content = %s, lease_expires_at = {lease()}"
             " WHERE id = %s AND status = %s AND lease_owner = %s",
             # In the order of marks: two who lock the same rows in two orders wait for each other.
-            [(texts[pk], until, pk, MessageStatus.STREAMING, PROCESS) for pk in sorted(texts)],
+            [(texts[pk], pk, MessageStatus.STREAMING, PROCESS) for pk in sorted(texts)],
         )
     ours = Message.objects.ours().filter(pk__in=texts)
     stops = dict(ours.values_list("pk", "stop_requested_at"))

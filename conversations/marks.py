@@ -14,17 +14,28 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.database import in_thread_first
-from conversations.models import PROCESS, Message, MessageStatus
+from conversations.models import LEASE, PROCESS, Message, MessageStatus
 
 # Seconds that a statement may take before the next one no longer waits for it: a row that
 # somebody keeps locked must hold up no other reply.
 SLOW: Final = 0.25
+SECONDS: Final = LEASE.total_seconds()
+# `LEASE` from now on, as each database stores times.
+UNTIL: Final = {
+    "postgresql": f"STATEMENT_TIMESTAMP() + INTERVAL '{SECONDS} seconds'",
+    "sqlite": f"STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', '+{SECONDS} seconds')",
+}
+
+
+def lease() -> str:
+    """The end of a lease that is renewed now, as SQL: by the database's clock, for hosts differ."""
+    return UNTIL[connection.vendor]
 
 
 def begin_calls(replies: Iterable[int]) -> set[int]:
-    """Note that calls of these replies may be under way. Returns those still this process's.
+    """Note that calls of these replies may be under way, and renew their leases.
 
-    No other may call: its row was closed, and its hold with it.
+    Returns those still this process's. No other may call: its row was closed, and its hold with it.
     """
     return _mark(replies, None)
 
@@ -42,7 +53,7 @@ def _mark(replies: Iterable[int], waiting_since: datetime | None) -> set[int]:
     # In the order of checkpoints: two who lock the same rows in two orders wait for each other.
     lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_no_key_update else ""
     statement = (
-        f"UPDATE {table} SET waiting_since = %s WHERE {ours}"
+        f"UPDATE {table} SET waiting_since = %s, lease_expires_at = {lease()} WHERE {ours}"
         f" AND id IN (SELECT id FROM {table} WHERE {ours} ORDER BY id{lock}) RETURNING id"
     )
     since = waiting_since and connection.ops.adapt_datetimefield_value(waiting_since)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -174,7 +175,8 @@ class MessageStatus(models.TextChoices):
 HEARD = (MessageStatus.COMPLETE, MessageStatus.STOPPED)
 # This process, as leases name it.
 PROCESS: Final = new_id()
-# A process renews its lease with every checkpoint; past this it is taken for dead.
+# A process renews its lease with every checkpoint; past this it is taken for dead, by the
+# database's clock: those of hosts differ.
 LEASE = timedelta(seconds=10)
 
 
@@ -188,13 +190,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def lease_expired(self) -> Self:
         """Streaming rows whose process has not been heard of in time."""
-        return self.streaming().filter(lease_expires_at__lt=timezone.now())
+        return self.streaming().filter(lease_expires_at__lt=Now())
 
     def lost(self) -> Self:
         """Replies whose process has died, and those that one which shut down left behind."""
         return self.filter(
-            Q(status=MessageStatus.STREAMING, lease_expires_at__lt=timezone.now())
-            | Q(begin_again=True)
+            Q(status=MessageStatus.STREAMING, lease_expires_at__lt=Now()) | Q(begin_again=True)
         )
 
     def conversation(self) -> Self:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from conversations import leases, turns
+from conversations import leases, marks, turns
 from conversations.lanes import locked
 from conversations.models import Kind, MessageRole, MessageStatus
 from usage.holds import CallRecord, CallUsage, take_hold
@@ -37,6 +37,10 @@ def abandon(message):
     message.save()
 
 
+def mark(pk):
+    return marks.begin_calls([pk])
+
+
 def done(**fields):
     return CallRecord("m", CallUsage(10, 5), **fields)
 
@@ -47,6 +51,20 @@ def test_a_checkpoint_stores_the_text_and_renews_the_lease(running):
     running.refresh_from_db()
     assert running.content == "Hel"
     assert running.lease_expires_at > before
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("renew", [lambda pk: leases.checkpoint({pk: "Hel"}), mark])
+def test_the_clock_of_a_host_does_not_matter(conversation, monkeypatch, hours, renew):
+    there = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: there() + timedelta(hours=hours))
+    born = turns.send(conversation.pk, uuid4(), "Hello").replies[0].message
+    renew(born.pk)
+    lease = conversation.messages.filter(pk=born.pk).values_list("lease_expires_at", flat=True)
+    assert timedelta(seconds=8) < lease.get() - there() < timedelta(seconds=11)
+    assert leases.lost() == []
+    lease.update(lease_expires_at=there() - timedelta(seconds=1))
+    assert leases.lost() == [born.pk]
 
 
 def test_a_checkpoint_tells_of_a_stop(running):

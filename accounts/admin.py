@@ -152,6 +152,7 @@ class SecondFactorAdmin(RecordAdmin, PersonalAdmin):
     search_fields = ["user__email", "user__name"]
     search_help_text = "Address or name."
     fields = ["user", "type", "created_at", "last_used_at"]
+    secret = ("data",)
 
     @admin.display(description="Added", ordering="created_at")
     def created(self, authenticator: Any) -> str:

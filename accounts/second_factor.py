@@ -4,8 +4,9 @@ import base64
 import hashlib
 import io
 import secrets
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import segno
 from allauth.account.adapter import get_adapter as get_account_adapter
@@ -112,9 +113,15 @@ def is_missing(request: HttpRequest) -> bool:
 
     Having one is not enough: it must have been shown in this very session.
     """
-    user = request.user
+    return is_missing_in(request.session, request.user)
+
+
+def is_missing_in(session: Mapping[str, Any], user: Any) -> bool:
+    """The same of a session and whom it signs in, where there is no request."""
     if not (settings.STAFF_SECOND_FACTOR and user.is_authenticated and user.is_staff):
         return False
+    # All that allauth asks of a request.
+    request = cast(HttpRequest, SimpleNamespace(session=session))
     records = get_authentication_records(request, user)
     return not (any(record.get("method") == "mfa" for record in records) and _has_one(user))
 

@@ -28,7 +28,8 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The base of all.
 
     `carried`: the models of records that a deletion takes along. `told`: fields, inlines' too,
-    of which the history says what they were and what they became.
+    of which the history says what they were and what they became. `secret`: fields that nobody
+    finds out by the addresses of lists, which Django lets ask for any.
     """
 
     list_per_page = 50
@@ -36,6 +37,11 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     view_on_site = False
     carried: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        field = lookup.partition("__")[0]
+        return field not in self.secret and super().lookup_allowed(lookup, value, request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -1,19 +1,24 @@
 """Messages in the admin: where a reply went wrong, row by row, without what was said."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import smart_split
 
 from config.admin import READS_TRANSCRIPTS, badge, is_administrator, number, when
 from config.large import LargeRecordAdmin
 from conversations import failures
 from conversations.models import Message, MessageStatus
+from conversations.viewings import Viewing
 
+ON_LIST: Final = "conversations_message_changelist"
 TONES = {
     MessageStatus.STREAMING: "busy",
     MessageStatus.COMPLETE: "good",
@@ -39,12 +44,19 @@ class FailureFilter(admin.SimpleListFilter):
 
 @admin.register(Message)
 class MessageAdmin(LargeRecordAdmin):
-    """Its words stand in the transcript alone, where reading is recorded."""
+    """Its words stand in the transcript alone, where reading is recorded.
+
+    Searching them is a way of reading: each conversation that a search shows is recorded too.
+    """
 
     list_display = ["id", "speaker", "kind", "state", "failure", "length", "said", "session"]
     list_filter = ["role", "kind", "status", FailureFilter, "timestamp"]
     search_fields = ["content", "session__scenario_name", "=session__id"]
-    search_help_text = "Words that were said, a scenario, or the number of a conversation."
+    search_help_text = (
+        "Words that were said, a scenario, or the number of a conversation."
+        " Whose words are found is recorded, as when they are read."
+    )
+    secret = ("content", "metadata")
     sortable_by = ["id"]
     list_select_related = ["session"]
     fields = [
@@ -74,6 +86,19 @@ class MessageAdmin(LargeRecordAdmin):
             "conversations.view_conversationsession"
         )
 
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Not what was said where nothing would be recorded: in the suggestions of a form."""
+        fields = super().get_search_fields(request)
+        on_list = request.resolver_match and request.resolver_match.url_name == ON_LIST
+        return [*fields] if on_list else [name for name in fields if name != "content"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changes = super().get_changelist_instance(request)
+        bits = [bit.strip("'\"").casefold() for bit in smart_split(changes.query)]
+        if found := {row.session_id for row in changes.result_list if by_its_words(row, bits)}:
+            Viewing.record_search(found, request.user)
+        return changes
+
     @admin.display(description="Speaker", ordering="role")
     def speaker(self, message: Message) -> str:
         return message.get_role_display()
@@ -94,6 +119,13 @@ class MessageAdmin(LargeRecordAdmin):
     def words(self, message: Message) -> SafeString:
         url = transcript_url(message.session_id)
         return format_html('<a href="{}#message-{}">Read in the transcript</a>', url, message.pk)
+
+
+def by_its_words(message: Message, bits: Sequence[str]) -> bool:
+    """Whether a search for `bits` found it by more than its conversation's scenario and number."""
+    session = message.session
+    known = session.scenario_name.casefold()
+    return any(bit not in known and bit != str(session.pk) for bit in bits)
 
 
 def transcript_url(conversation_id: int) -> str:

@@ -23,6 +23,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from accounts import second_factor
 from accounts.models import User
 from conversations import frames
 from conversations.database import in_thread
@@ -106,7 +107,8 @@ def _may_stay(
     one: Pass, session: dict[str, Any], user: User | None, conversation: ConversationSession
 ) -> bool:
     if one.viewing is not None:
-        return may_read(user, conversation)
+        lacking = second_factor.is_missing_in(session, user)
+        return not lacking and may_read(user, conversation)
     return conversation.is_visible_to(one.user_id, held_invitations(session))
 
 

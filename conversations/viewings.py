@@ -24,6 +24,7 @@ RESUMED_WITHIN: Final = timedelta(minutes=2)
 class ViewingKind(models.TextChoices):
     TRANSCRIPT = "transcript", "Read the transcript"
     LIVE = "live", "Watched live"
+    SEARCH = "search", "Found it by its words"
 
 
 class ViewingQuerySet(models.QuerySet["Viewing"]):
@@ -79,7 +80,7 @@ class Viewing(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind=ViewingKind.LIVE, seen_until__isnull=False)
-                | Q(kind=ViewingKind.TRANSCRIPT, seen_until=None),
+                | Q(kind__in=[ViewingKind.TRANSCRIPT, ViewingKind.SEARCH], seen_until=None),
                 name="viewing_seen_while_live",
             )
         ]
@@ -96,6 +97,14 @@ class Viewing(models.Model):
             viewer=viewer,
             kind=kind,
             seen_until=timezone.now() + LASTS if kind == ViewingKind.LIVE else None,
+        )
+
+    @classmethod
+    def record_search(cls, conversations: Collection[int], viewer: Any) -> None:
+        """Note that `viewer` has found these by words that were said in them."""
+        found = {"viewer": viewer, "kind": ViewingKind.SEARCH}
+        cls.objects.bulk_create(
+            cls(conversation_id=number, number=number, **found) for number in conversations
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import Error as DatabaseTrouble
 
+from accounts import second_factor
 from conversations.audit import Pass
 from conversations.consumers import READING, ConversationConsumer
 from conversations.database import in_thread
@@ -21,6 +22,8 @@ class WatchingConsumer(ConversationConsumer):
 
     def admission(self, visitor: Visitor) -> Pass | None:
         user = visitor.user
+        if second_factor.is_missing_in(visitor.session, user):
+            return None  # as in the admin, from which this page came
         viewing = (
             Viewing.objects.select_related("conversation")
             .filter(

@@ -26,6 +26,7 @@ from scenarios.models import Scenario
 @admin.register(Invitation)
 class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
     nameless = False
+    secret = ("token", "held_as", "place_key")
     list_display = [
         "recipient",
         "status",

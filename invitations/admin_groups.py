@@ -50,6 +50,7 @@ class GroupLinkAdmin(AsInvitations, DeskAdmin):
     search_help_text = "Name, scenario or inviter; or the whole id of a group link."
     list_select_related = ["scenario", "created_by"]
     actions = ["revoke"]
+    secret = ("token",)
     told = ("label", "places", "days", "scenario", "tokens", "quota_label", "expires_at")
     add_fieldsets = [
         ("Who", {"fields": ["label", "places"]}),

@@ -1,7 +1,7 @@
 """The report on usage in the admin: a period, by what, a chart, the numbers, and as CSV."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from django import forms
@@ -20,6 +20,8 @@ from usage.reports import By, Report, first_of, report
 
 DAYS: Final = 30
 PERIODS: Final = ((7, "7 days"), (DAYS, "30 days"), (90, "90 days"), (365, "12 months"))
+# A line for each month of it, and a column in the chart.
+LONGEST: Final = timedelta(days=3653)
 HEAD: Final = ("calls", *COUNTS, "cost_usd", "without_a_price")
 
 
@@ -46,6 +48,8 @@ class ReportForm(forms.Form):
         data["since"] = data.get("since") or first_of(DAYS)
         if "until" in data and data["since"] > data["until"]:
             raise forms.ValidationError("The period ends before it begins. Turn the days round.")
+        if "until" in data and data["until"] - data["since"] > LONGEST:
+            raise forms.ValidationError("A report is of ten years at most. Begin it later.")
         return data
 
 
@@ -90,7 +94,7 @@ def _query(found: Report, **changes: Any) -> str:
 def _periods(found: Report) -> list[tuple[str, str, bool]]:
     """Links to periods that end today: words, query, whether it is the one shown."""
     spans = [(words, first_of(days)) for days, words in PERIODS]
-    spans.append(("All", found.first))
+    spans.append(("All", max(found.first, today() - LONGEST)))
     return [
         (
             words,

@@ -10,6 +10,7 @@ from config.tests.desk import (
     say,
 )
 from conversations.models import ConversationSession, Kind, Message, MessageRole
+from conversations.viewings import Viewing
 from usage.models import UsageLog
 
 MODEL = "conversations.conversationsession"
@@ -241,6 +242,41 @@ class MessageTests(ConversationTestCase):
         url = admin_url("conversations.message", "changelist")
 
         assert self.client.get(url, {"q": CANARY}).context["cl"].result_count == 1
+
+    def search(self, text, **query):
+        """Search, and return the kinds of reading that are recorded by then."""
+        url = admin_url("conversations.message", "changelist")
+        assert self.client.get(url, {"q": text, **query}).status_code == 200
+        return [(one.kind, one.number, one.viewer) for one in Viewing.objects.all()]
+
+    def test_finding_words_is_recorded_as_reading(self):
+        read = [("search", self.conversation.pk, self.ada)]
+
+        assert self.search("nobody-said-this") == []
+        assert self.search(CANARY[2:-2].upper()) == read
+
+    def test_a_phrase_in_quotation_marks_is_recorded_too(self):
+        say(self.conversation, MessageRole.USER, "It is all the same")
+
+        assert len(self.search('"all the same"')) == 1
+
+    def test_a_search_that_shows_a_conversation_twice_is_one_reading_of_it(self):
+        for _ in range(2):
+            say(self.conversation, MessageRole.USER, f"{CANARY} again")
+
+        assert len(self.search(CANARY)) == 1
+
+    def test_finding_a_scenario_or_a_number_reads_nothing(self):
+        assert self.search(self.conversation.scenario_name) == []
+        assert self.search(str(self.conversation.pk)) == []
+
+    def test_no_address_and_no_suggestion_tells_of_words_without_a_record(self):
+        url = admin_url("conversations.message", "changelist")
+        field = {"app_label": "conversations", "model_name": "message", "field_name": "parent"}
+
+        assert self.client.get(url, {"content__contains": CANARY}).status_code == 400
+        answer = self.client.get("/admin/autocomplete/", {**field, "term": CANARY})
+        assert answer.json()["results"] == []
 
     def test_it_takes_as_many_queries_for_many(self):
         url = admin_url("conversations.message", "changelist")

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.models import Authenticator
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission
 from django.db import OperationalError
@@ -270,6 +271,31 @@ async def test_strangers_have_no_use_for_the_address(viewing, owner, staff, gues
         assert not await Page(None, cookie_of(client), path=address(viewing)).connect()
     assert not await Page(None, cookie_of(guest), path=address(viewing)).connect()
     assert not await Page(None, path="/ws/watch/unknown/").connect()
+
+
+def show_second_factor(client, user):
+    """Have an app's codes set up, and shown in the session of `client`."""
+    authenticator = Authenticator.objects.create(user=user, type="totp", data={})
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "at": 1, "type": "totp"}]
+    session["account_authentication_methods_user"] = user.pk
+    session.save()
+    return authenticator
+
+
+@live
+async def test_where_staff_need_a_second_factor_so_does_the_socket(desk, viewing, kim, settings):
+    settings.STAFF_SECOND_FACTOR = True
+    assert not await Page(None, cookie_of(desk), path=address(viewing)).connect()
+    authenticator = await sync_to_async(show_second_factor)(desk, kim)
+    page = Page(None, cookie_of(desk), path=address(viewing))
+    assert await page.connect()
+    await authenticator.adelete()
+    async with asyncio.timeout(2):
+        while (output := await page.socket.receive_output(2))["type"] != "websocket.close":
+            pass
+    assert output["code"] == audit.GONE
+    await page.socket.disconnect()
 
 
 @live

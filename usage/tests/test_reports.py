@@ -130,9 +130,18 @@ class ReportTests(DeskTestCase):
     def test_a_period_that_is_none_is_refused_with_words(self):
         turned = self.page(self.url, since="2026-03-10", until="2026-03-01")
         rubbish = self.page(self.url, since="x", by="y")
+        endless = self.page(self.url, since="0001-01-01")
 
         assert "ends before it begins" in turned
         assert "Enter a valid date" in rubbish
+        assert "A report is of ten years at most" in endless
+        assert endless.count("<tr") < 100
+
+    def test_ten_years_are_a_report(self):
+        first = now().replace(year=2016, month=4, day=2)
+        make_log(timestamp=first)
+
+        assert "April 2016" in self.lines(since="2016-03-01", until="2026-03-01")
 
     def test_it_ends_today_whatever_the_address_says(self):
         assert "Usage report" in self.page(self.url, since="2026-01-01", until="9999-12-31")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 
@@ -182,6 +183,22 @@ class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
 
     def owner_of(self, row: Invitation) -> Any:
         return row.linked_user
+
+    @transaction.atomic
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Locks the group before its place, in the order in which who comes by the link does."""
+        if request.method == "POST":
+            groups = GroupLink.objects.filter(invitations=object_id)
+            groups.select_for_update(of=("self",)).first()
+        return super().delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request: HttpRequest, obj: Invitation) -> None:
+        super().delete_model(request, obj)
+        if group := obj.group:
+            group.refresh_from_db(fields=["taken"])
+            self.log_change(request, group, "A place was deleted, and is free again.")
+            words = f"{number(group.taken)} of {number(group.places)} are taken."
+            messages.info(request, f"Its place in “{group}” is free again: {words}")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not while a reply is being paid from it."""

@@ -154,6 +154,11 @@ class GroupLink(Offer):
             **self.for_each,
         )
 
+    def free_place(self) -> None:
+        """Count one less, for a place that is no more; somebody else may take it."""
+        type(self).objects.filter(pk=self.pk, taken__gt=0).update(taken=F("taken") - 1)
+        self.refresh_from_db(fields=["taken"])
+
     def revoke(self) -> None:
         """Let nobody new in; who has a place keeps it. Revoking twice keeps the first time."""
         type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())

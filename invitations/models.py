@@ -159,6 +159,19 @@ class Invitation(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("invitations:show", args=[self.link])
 
+    @transaction.atomic
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """As Django's; the place of a group link that it was is free again.
+
+        A queryset's own `delete` does not know of that.
+        """
+        group = GroupLink.objects.filter(pk=self.group_id).select_for_update().first()
+        total, counts = super().delete(*args, **kwargs)
+        # Nothing where somebody else has deleted it meanwhile: they have freed the place.
+        if group and counts.get(self._meta.label):
+            group.free_place()
+        return total, counts
+
     @property
     def link(self) -> str:
         """The signed token. Never log it: whoever holds it may come in."""

@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from config.tests.desk import DeskTestCase, admin_url, make_scenario
+from config.tests.desk import DeskTestCase, admin_url, make_invitation, make_scenario
 from invitations.models import GroupLink, Invitation, QuotaPreset
 
 MODEL = "invitations.grouplink"
@@ -230,3 +230,30 @@ class RevokeTests(GroupTestCase):
 
         group.refresh_from_db()
         assert group.revoked_at is None
+
+
+class PlaceTests(GroupTestCase):
+    def test_deleting_a_place_frees_it_and_says_so_before_and_after(self):
+        group = self.make(places=2)
+        self.came(group, 2)
+        place = group.invitations.first()
+        url = admin_url("invitations.invitation", "delete", place.pk)
+
+        assert "Deleted, the place is free again" in self.page(url)
+        group.refresh_from_db()
+        assert group.taken == 2
+        said = self.said(self.client.post(url, {"post": "yes"}))
+
+        assert "Its place in “Nursing” is free again: 1 of 2 are taken." in said
+        group.refresh_from_db()
+        assert (group.taken, group.invitations.count()) == (1, 1)
+        line = LogEntry.objects.filter(object_id=group.pk).latest("pk").change_message
+        assert line == "A place was deleted, and is free again."
+
+    def test_any_other_invitation_is_deleted_without_a_word_of_places(self):
+        invitation = make_invitation(self.ada)
+        url = admin_url("invitations.invitation", "delete", invitation.pk)
+
+        assert "place" not in self.page(url).partition('id="content"')[2].partition("<footer")[0]
+        assert "place" not in self.said(self.client.post(url, {"post": "yes"}))
+        assert not Invitation.objects.exists()

@@ -141,7 +141,17 @@ def database() -> dict[str, object]:
         # A file for tests too: shared in-memory databases lock whole tables between threads.
         config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     elif config["ENGINE"].endswith("postgresql"):
-        config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 10, "timeout": 10}}
+        config["OPTIONS"] = {
+            # By itself the pool waits longer from try to try, up to five minutes: as long again as
+            # the database was away. After two seconds it gives up, and tries at the next request.
+            "pool": {"min_size": 1, "max_size": 10, "timeout": 5, "reconnect_timeout": 2},
+            # A host that vanished is noticed in seconds; by default it takes a quarter of an hour.
+            "connect_timeout": 5,
+            "tcp_user_timeout": 15_000,  # milliseconds
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
     config["CONN_MAX_AGE"] = 0
     return config
 

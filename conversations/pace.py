@@ -16,7 +16,7 @@ COSTLY: Final = frozenset({"send", "ask", "retry"})
 # A reply takes seconds; sixty in a minute is no conversation.
 IN_A_CONVERSATION: Final = Limit("calls_in_conversation", 60, 60)
 OF_A_VISITOR: Final = Limit("calls_of_visitor", 120, 60)
-# A page that comes back after a restart of the server connects eight times in its first minute.
+# A page that comes back after a restart of the server connects a dozen times in its first minute.
 CONNECTS: Final = Limit("connects_of_visitor", 120, 60)
 CONNECTS_FROM: Final = Limit("connects_from", 2400, 60)
 

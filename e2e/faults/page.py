@@ -8,57 +8,26 @@ lives, and keeps a record of all it was told.
 import asyncio
 import json
 import random
-import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from html import unescape
 from typing import Any
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-FIRST_DELAY, LONGEST_DELAY = 0.4, 15.0
+from e2e.faults.absence import Presence
+from e2e.faults.shown import Entry, Turn, shown
+
+FIRST_DELAY, LONGEST_DELAY = 0.4, 8.0
 CONNECT_WITHIN = 10.0
 ANSWER_WITHIN = 8.0
+SYNCED_WITHIN = 16.0
+QUIET_FOR = 15.0
 TRY_AGAIN_AFTER = 2.0
 LOOK_AGAIN_AFTER = 5.0
 ACK_AFTER = 0.3
 ACK_FRAMES = 100
-
-
-@dataclass(slots=True)
-class Turn:
-    """A turn as the page shows it; `text` is what stands in its bubble."""
-
-    message: int
-    role: str
-    kind: str
-    status: str
-    client_id: str | None
-    text: str
-    # What came as chunks while it streamed, and whether all of the reply did.
-    grown: str = ""
-    asked: int = -1
-    can_retry: bool = False
-
-
-@dataclass(slots=True)
-class Entry:
-    """What the learner sent and the server has not answered yet."""
-
-    id: str
-    type: str
-    text: str
-    at: float = field(default_factory=time.monotonic)
-
-
-def shown(html: str) -> str:
-    """The text of a turn's bubble; these tests write no Markdown and no line breaks."""
-    found = re.search(r"data-text>(.*?)</div>", html, re.DOTALL)
-    assert found, html
-    return unescape(re.sub(r"<[^>]*>", "", found[1])).strip("\n")
 
 
 class Page:
@@ -94,14 +63,13 @@ class Page:
         self.watched = ""  # the badge: who watches
         self.frames = 0
         self.chunk_times: list[float] = []
-        # Seconds from each loss of the line until the page was in step again.
-        self.gaps: list[float] = []
-        self._lost_at: float | None = time.monotonic()
-        self._first = True
+        self.presence = Presence()
         self._socket: ClientConnection | None = None
         # A sync is under way, and something was missed since it was asked for.
         self._asked = 0.0
         self._again = False
+        # When something came last, and when a ping went out that nothing came after.
+        self._heard = self._called = 0.0
         self._retries: set[asyncio.Task[None]] = set()
         self._tries = 0
         self._unacknowledged = 0
@@ -133,13 +101,16 @@ class Page:
             for port in ports:
                 try:
                     await self._visit(port)
-                except (OSError, TimeoutError, websockets.InvalidHandshake):
+                except (OSError, TimeoutError, websockets.InvalidHandshake) as error:
+                    self.presence.note(f"not let in by {port}: {error!r}")
                     continue  # as a balancer would, the next one
                 else:
                     break
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._tries)
             self._tries += 1
-            await asyncio.sleep(longest * self.rng.uniform(0.5, 1))
+            delay = longest * self.rng.uniform(0.5, 1)
+            self.presence.note(f"waits {delay:.1f} s")
+            await asyncio.sleep(delay)
 
     async def _visit(self, port: int) -> None:
         origin = f"http://localhost:{port}"
@@ -157,13 +128,18 @@ class Page:
         minder = asyncio.get_running_loop().create_task(self._mind(socket))
         try:
             self._socket, self.port = socket, port
+            self.presence.note(f"on a line with {port}")
             self._unacknowledged = self.frames = 0
-            self._asked = 0.0
+            self._asked = self._called = 0.0
+            self._heard = time.monotonic()
+            for entry in self.outbox.values():
+                entry.at = None
             await self._sync()
             async for text in socket:
                 assert isinstance(text, str)
                 self.frames += 1
                 self._unacknowledged += 1
+                self._heard, self._called = time.monotonic(), 0.0
                 await self._received(json.loads(text))
                 if self._unacknowledged >= ACK_FRAMES:
                     await self._acknowledge()
@@ -173,8 +149,7 @@ class Page:
             minder.cancel()
             self.in_step = False
             self.closes.append(socket.close_code)
-            if self._lost_at is None:
-                self._lost_at = time.monotonic()
+            self.presence.lost(f"lost the line with {port}, code {socket.close_code}")
             self._socket = None
             if socket.transport is not None:
                 socket.transport.abort()
@@ -186,10 +161,13 @@ class Page:
             await asyncio.sleep(ACK_AFTER)
             await self._acknowledge()
             now = time.monotonic()
-            if any(now - entry.at > ANSWER_WITHIN for entry in self.outbox.values()):
-                # What was sent is not answered: the line seems dead.
+            if why := self._seems_dead(now):
+                self.presence.note(f"cuts the line: {why}")
                 self.cut()
                 return
+            if not self._called and now - self._heard > QUIET_FOR:
+                self._called = now
+                await self.send(type="ping")
             if now - looked > LOOK_AGAIN_AFTER:
                 looked = now
                 if self.streaming or self.state.get("partner") or self.state.get("coach"):
@@ -199,6 +177,16 @@ class Page:
     def local_port(self) -> int:
         assert self._socket
         return int(self._socket.local_address[1])
+
+    def _seems_dead(self, now: float) -> str:
+        """Why another line would be better; empty if this one will do."""
+        if any(entry.at and now - entry.at > ANSWER_WITHIN for entry in self.outbox.values()):
+            return "what was sent is not answered"
+        if self._called and now - self._called > ANSWER_WITHIN:
+            return "nobody answers"
+        if self._asked and now - self._asked > SYNCED_WITHIN:
+            return "what was missed does not come"
+        return ""
 
     async def send(self, **frame: Any) -> bool:
         """Send now; False where there is no line."""
@@ -216,10 +204,11 @@ class Page:
             await self.send(type="ack", frames=self.frames)
 
     async def _sync(self) -> None:
-        self._again = time.monotonic() - self._asked < ANSWER_WITHIN
+        self._again = self._asked > 0
         if self._again:
             return
         self._asked = time.monotonic()
+        self.presence.note("asks what it missed")
         held = {str(turn.message): len(turn.grown) for turn in self.streaming}
         await self.send(type="sync", newest=self.newest, streaming=held)
 
@@ -279,12 +268,13 @@ class Page:
             case "synced":
                 await self._synced()
             case "resync":
+                self.presence.note("told to ask again")
                 self.resyncs += 1
                 self._asked = 0.0
                 await self._sync()
             case "watched":
                 self.watched = frame["text"]
-            case "notice":
+            case "notice" | "pong":
                 pass
             case other:
                 self.problems.append(f"a frame of type {other}")
@@ -295,11 +285,7 @@ class Page:
             await self._sync()
         self._tries = 0
         self.in_step = True
-        if self._lost_at is not None:
-            if not self._first:
-                self.gaps.append(time.monotonic() - self._lost_at)
-            self._first = False
-            self._lost_at = None
+        self.presence.back()
         for entry in list(self.outbox.values()):
             await self._transmit(entry)
 

@@ -7,14 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from e2e.faults.absence import Service
 from e2e.faults.conftest import FIGURES
-from e2e.faults.machines import Server
+from e2e.faults.machines import Server, crowding
 from e2e.faults.page import Page
 from e2e.faults.world import Room, World
 
 SECONDS = float(os.environ.get("SECONDS") or 30)
 CONVERSATIONS = 8
 PAGES = 3  # of each
+# Seconds that a page may be out of step at a stretch while somebody could serve it.
+AWAY_AT_MOST = 12.0
 
 
 class Storm:
@@ -172,12 +175,20 @@ async def soak(world: World, rng: random.Random, seed: str, seconds: float) -> N
     await world.pages_in_step(world.pages)
     storm = Storm(world, random.Random(rng.random()))
     until = time.monotonic() + seconds
+    service = Service(server.port for server in world.servers)
+    service.watch()
     await asyncio.gather(storm.blow(until), *(learner.talk(until) for learner in learners))
     await world.heal()
     # What is left streaming began before the storm was over.
     world.provider.moods(seed, rate=0)
     await world.quiet()
+    await service.end()
     auditor = world.audit()
+    absences = [absence for page in world.pages for absence in page.presence.absences]
+    worst = max(absences, key=service.blame, default=None)
+    blame = service.blame(worst) if worst else 0.0
+    if worst and blame > AWAY_AT_MOST * crowding():
+        auditor.problems.append(f"a page was away for {blame:.1f} s for no reason:\n{worst.told()}")
     faults = ", ".join(f"{name} {count}" for name, count in sorted(storm.counts.items()))
     moods = Counter(call["mood"] for call in world.provider.ledger())
     moods.pop("well", None)
@@ -187,6 +198,9 @@ async def soak(world: World, rng: random.Random, seed: str, seconds: float) -> N
     FIGURES.append(f"faults injected {storm.counts.total()}: {faults}")
     FIGURES.append(f"calls the provider spoiled {moods.total()}: {dict(sorted(moods.items()))}")
     FIGURES.extend(str(auditor.figures).splitlines())
+    outages = [end - begin for begin, end in service.outages]
+    FIGURES.append(f"of that {blame:.1f} s at a stretch while a server reached its database")
+    FIGURES.append(f"nobody could serve for {sum(outages):.0f} s in all, {len(outages)} times")
     await world.leave()
     assert not auditor.problems, f"SEED={seed}\n" + "\n".join(auditor.problems[:30])
 

@@ -252,8 +252,8 @@ class Auditor:
             self.problems.append(f"{what}: {detail}")
             self.figures.rewritten += what == "rewritten"
             self.figures.overspent += what == "overspent"
-        gaps = [gap for page in self.pages for gap in page.gaps]
-        self.figures.longest_gap = max(gaps, default=0.0)
+        absences = [absence for page in self.pages for absence in page.presence.absences]
+        self.figures.longest_gap = max((one.seconds for one in absences), default=0.0)
         return self
 
     def _sending(self) -> None:

@@ -2,9 +2,14 @@
    how it is: "open", "lost" (trying again) or, for good, "signed-out", "gone". */
 
 const FIRST_DELAY = 400;
-const LONGEST_DELAY = 15_000;
+// Once the servers are back, a page is, too, within ten seconds.
+const LONGEST_DELAY = 8_000;
+const UNWANTED_DELAY = 15_000;
 const CONNECT_WITHIN = 10_000;
 const ANSWER_WITHIN = 8_000;
+const SYNCED_WITHIN = 16_000;
+const LOOK_EVERY = 2_000;
+const QUIET_FOR = 15_000;
 const SIGNED_OUT = 4401;
 const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
@@ -22,6 +27,8 @@ export class Connection {
   #told = 0;
   #asked = 0; // when the answer that is awaited was asked for
   #again = false;
+  #heard = 0; // when something came last
+  #called = 0; // when a ping went out that nothing came after
 
   /** `holds()` gives what a `sync` frame says of the page; `received(frame)` and `changed(state)`
       are told. */
@@ -29,10 +36,12 @@ export class Connection {
     this.url = new URL(path, location.href);
     this.url.protocol = this.url.protocol.replace("http", "ws");
     Object.assign(this, { holds, received, changed });
-    addEventListener("online", () => this.#open());
+    const look = () => (this.#open(), this.#listen(FIRST_DELAY));
+    addEventListener("online", look);
     addEventListener("offline", () => this.#lose());
     addEventListener("pageshow", (event) => event.persisted && this.restart());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#open());
+    document.addEventListener("visibilitychange", () => document.hidden || look());
+    setInterval(() => this.#listen(), LOOK_EVERY);
     this.#open();
   }
 
@@ -54,9 +63,8 @@ export class Connection {
 
   /** Ask for what the page misses; while an answer is under way, once more after it. */
   sync() {
-    this.#again = Date.now() - this.#asked < ANSWER_WITHIN;
-    if (this.#again) return;
-    this.#asked = this.send({ type: "sync", ...this.holds() }) ? Date.now() : 0;
+    this.#again = this.#asked > 0;
+    if (!this.#again && this.send({ type: "sync", ...this.holds() })) this.#asked = Date.now();
   }
 
   #answered(synced) {
@@ -73,6 +81,14 @@ export class Connection {
     this.#open();
   }
 
+  /** A line may die without a word, and a page sees no pings of the server: where it is quiet, ask. */
+  #listen(quiet = QUIET_FOR) {
+    const now = Date.now();
+    if (this.#called && now - this.#called > ANSWER_WITHIN) this.restart();
+    else if (this.#asked && now - this.#asked > SYNCED_WITHIN) this.#lose();
+    else if (!this.#called && now - this.#heard > quiet && this.send({ type: "ping" })) this.#called = now;
+  }
+
   #open() {
     if (this.#over || this.#socket) return;
     clearTimeout(this.#timer);
@@ -83,12 +99,13 @@ export class Connection {
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
       clearTimeout(this.#timer);
+      this.#heard = Date.now();
       this.changed("open");
-      this.#asked = 0;
       this.sync();
     });
     socket.addEventListener("message", (event) => {
       if (socket !== this.#socket) return;
+      [this.#heard, this.#called] = [Date.now(), 0];
       const frame = JSON.parse(event.data);
       if (frame.type === "synced" || frame.type === "resync") this.#answered(frame.type === "synced");
       this.received(frame);
@@ -112,13 +129,14 @@ export class Connection {
     if (page?.ok) return this.#open();
     this.#over = page !== null;
     this.changed(this.#over ? FINAL[SIGNED_OUT] : "lost");
-    if (!this.#over) this.#timer = setTimeout(() => this.#open(), LONGEST_DELAY);
+    if (!this.#over) this.#timer = setTimeout(() => this.#open(), UNWANTED_DELAY);
   }
 
   #lose(code) {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
+    this.#asked = this.#called = 0;
     socket?.close();
     if (this.#over) return;
     if (code === SIGNED_OUT) return this.#signedOut();
@@ -127,7 +145,7 @@ export class Connection {
     if (this.#over) return;
     // Half of the delay is chance, so that pages do not all come back in the same moment.
     const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#tries++);
-    const delay = (code === FLOODED ? LONGEST_DELAY : longest) * (0.5 + Math.random() / 2);
+    const delay = (code === FLOODED ? UNWANTED_DELAY : longest) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#open(), delay);
   }
 }

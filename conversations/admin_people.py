@@ -12,11 +12,12 @@ from django.template.response import TemplateResponse
 from accounts import leaving
 from accounts.admin import UserAdmin
 from accounts.models import User
-from config.admin import DeskAdmin
+from config.admin import DeskAdmin, warning_list
 from conversations import erasure
 from conversations.belongings import Belongings
+from conversations.entrance import lacks_budget, newest
 from invitations.admin import InvitationAdmin
-from invitations.models import Invitation
+from invitations.models import Invitation, Status
 
 EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
 Deleted = tuple[list[Any], dict[str, int], set[str], list[Any]]
@@ -77,6 +78,21 @@ class PersonAdmin(UserAdmin):
 @admin.register(Invitation)
 class GuestAdmin(InvitationAdmin):
     actions = [*InvitationAdmin.actions, "erase_guest"]
+
+    readonly_fields = [*InvitationAdmin.readonly_fields, "shortage"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Before the rest that its holder can say no more, though tokens are left."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or obj.status == Status.USED_UP or not obj.is_open:
+            return fieldsets
+        short = lacks_budget(obj, newest(obj))
+        return [(None, {"fields": ["shortage"]}), *fieldsets] if short else fieldsets
+
+    @admin.display(description="Budget")
+    def shortage(self, invitation: Invitation) -> str:
+        words = "What is left is not enough for another exchange: its holder reads that it is"
+        return warning_list([f"{words} used up. Add tokens to let them go on."])
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         """Who may delete conversations may erase what guests left."""

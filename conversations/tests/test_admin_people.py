@@ -97,6 +97,17 @@ class GuestTests(DeskTestCase):
         conversation = make_conversation(self.scenario, invitation=self.invitation)
         say(conversation, MessageRole.USER, "As a guest.")
 
+    def test_staff_are_told_where_the_holder_reads_that_it_is_used_up(self):
+        url = admin_url(INVITATIONS, "change", self.invitation.pk)
+        assert "not enough for another exchange" not in self.page(url)
+        Invitation.objects.update(usage={"input_tokens": 24_900})
+
+        assert "not enough for another exchange" in self.page(url)
+        assert "to let them go on" in self.page(url)
+
+        self.act(INVITATIONS, "add_tokens", self.invitation)
+        assert "not enough for another exchange" not in self.page(url)
+
     def test_it_asks_first(self):
         response = self.act(INVITATIONS, "erase_guest", self.invitation)
 

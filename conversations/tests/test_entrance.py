@@ -82,9 +82,20 @@ def test_it_says_who_invites_to_what_for_how_long_and_who_will_read(client, invi
         "Nobody on the staff of this site may read it",
         "Good luck!",
         "Start the conversation",
+        "Ask Sam Staff. Once you keep it in an account, you can do that yourself.",
     ):
         assert words in page, words
     assert "SECRET" not in page
+    assert "staff@example.org" not in page
+
+
+def test_it_tells_accounts_that_they_erase_themselves_and_names_nobody_who_left(client, url, dana):
+    User.objects.filter(is_staff=True).update(
+        email="x@erased.invalid", name="Somebody who has left"
+    )
+    assert "Ask the people who sent you to this site." in text(client.get(url))
+    client.force_login(dana)
+    assert "In your account you can erase it yourself" in text(client.get(url))
 
 
 def test_it_is_for_nobody_elses_eyes(client, url):

@@ -1,13 +1,13 @@
 """The pages, with and without JavaScript, and who may see them."""
 
 import asyncio
+import re
 import time
 from uuid import uuid4
 
 import pytest
 from django.test import AsyncClient, Client
 from django.urls import reverse
-from django.utils import timezone
 
 from conversations import replies, turns, views
 from conversations.models import ConversationSession, Kind, Message, MessageStatus
@@ -265,16 +265,31 @@ def test_the_last_page_waits_for_a_note_that_is_still_written(guest, conversatio
     assert 'http-equiv="refresh"' in html
 
 
-def test_a_guest_reads_whom_to_ask_for_an_erasure(guest, conversation, staff):
-    conversation.status, conversation.ended_at = "ended", timezone.now()
-    conversation.save()
-    url = f"/conversations/{conversation.pk}/debrief/"
-    assert "mailto:staff@example.org" in guest.get(url).content.decode()
+@pytest.mark.parametrize("page", ["show", "debrief"])
+def test_a_guest_reads_whom_to_ask_for_an_erasure(guest, conversation, staff, page):
+    if page == "debrief":
+        turns.end(conversation.pk)
+    url = reverse(f"conversations:{page}", args=[conversation.pk])
+    html = guest.get(url).content.decode()
+    assert re.search(
+        r"Write to <a [^>]+>Sam Staff</a>\s+to have (it|this conversation) erased", html
+    )
+    assert "mailto:staff@example.org" in html
     staff.email = "x@erased.invalid"
     staff.save()
     html = guest.get(url).content.decode()
     assert "erased.invalid" not in html
     assert "the people who sent you to this site" in html
+
+
+@pytest.mark.parametrize("page", ["show", "debrief"])
+def test_who_has_an_account_asks_nobody(client, owner, scenario, page):
+    client.force_login(owner)
+    own = ConversationSession.begin(scenario, user=owner, invitation=None)
+    if page == "debrief":
+        turns.end(own.pk)
+    html = client.get(reverse(f"conversations:{page}", args=[own.pk])).content.decode()
+    assert " erased." not in html
 
 
 def test_at_the_end_of_a_budget_the_page_says_what_to_do_next(guest, conversation, say):

@@ -105,7 +105,7 @@ class GuestTests(DeskTestCase):
         assert "not enough for another exchange" in self.page(url)
         assert "to let them go on" in self.page(url)
 
-        self.act(INVITATIONS, "add_tokens", self.invitation)
+        self.act(INVITATIONS, "add_tokens", self.invitation, tokens="10000", **ASKED)
         assert "not enough for another exchange" not in self.page(url)
 
     def test_it_asks_first(self):

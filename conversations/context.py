@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest
 
-from conversations import llm
+from conversations import wire
 from scenarios.catalogue import CATALOGUE
 
 
@@ -19,7 +19,7 @@ class OnStage:
 
 def on_stage() -> OnStage:
     """Who speaks under the present configuration."""
-    if llm.is_understudy():
+    if wire.is_understudy():
         return OnStage(understudy=True, name="the understudy")
     info = CATALOGUE.get(settings.PARTNER_MODEL)
     return OnStage(understudy=False, name=info.name if info else settings.PARTNER_MODEL)

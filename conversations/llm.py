@@ -1,4 +1,4 @@
-"""The model: one SDK client per event loop, calls as text, final usage, errors as kinds.
+"""The model: calls as text, their final usage, errors as kinds.
 
 Knows nothing of the database or of sockets. Without a key or a server of one's own the
 understudy answers through the same SDK.
@@ -9,12 +9,10 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import anthropic
 import httpx2
@@ -23,14 +21,17 @@ from django.conf import settings
 from conversations import failures
 from conversations.prompts import Request
 from conversations.understudy import MODEL as UNDERSTUDY
-from conversations.understudy import Understudy
-from scenarios.library import scripts
+from conversations.wire import client, is_understudy, watched
 from usage.holds import CallUsage
 
 logger = logging.getLogger(__name__)
 
 # Waits before the second and later tries, in seconds, each drawn between half and the whole.
 BACKOFF: Final = (0.5, 1, 2, 4, 8)
+
+
+# An empty stream is an AssertionError of the SDK, a broken event a ValueError.
+BROKEN: Final = (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, ValueError)
 
 
 class Trouble(StrEnum):
@@ -56,61 +57,6 @@ class CallError(Exception):
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(trouble)
         self.trouble = trouble
-
-
-def is_understudy() -> bool:
-    """Whether the stand-in speaks: neither a key nor a server is configured."""
-    return not (settings.ANTHROPIC_API_KEY or settings.ANTHROPIC_BASE_URL)
-
-
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, anthropic.AsyncAnthropic] = (
-    WeakKeyDictionary()
-)
-
-
-def client() -> anthropic.AsyncAnthropic:
-    """The client of the running event loop: one that is used in a second loop fails."""
-    loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        _clients[loop] = _new_client()
-    return _clients[loop]
-
-
-def _new_client() -> anthropic.AsyncAnthropic:
-    # Retries are ours, so that they can be shown and end by our deadline.
-    options: dict[str, Any] = {
-        "max_retries": 0,
-        "timeout": httpx2.Timeout(settings.REPLY_SECONDS, connect=10, pool=10),
-        "open_telemetry": False,
-    }
-    if is_understudy():
-        return anthropic.AsyncAnthropic(
-            api_key="understudy",
-            base_url="http://understudy",
-            http_client=httpx2.AsyncClient(
-                transport=Understudy(scripts(), delay=settings.UNDERSTUDY_DELAY)
-            ),
-            **options,
-        )
-    return anthropic.AsyncAnthropic(
-        api_key=settings.ANTHROPIC_API_KEY or "none",
-        base_url=settings.ANTHROPIC_BASE_URL or None,
-        http_client=httpx2.AsyncClient(
-            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
-            event_hooks={"request": [_watch_wire]},
-        ),
-        **options,
-    )
-
-
-# Whose request is on its way to the wire.
-_calling: ContextVar["Call | None"] = ContextVar("calling", default=None)
-
-
-async def _watch_wire(request: httpx2.Request) -> None:
-    """Have the wire tell a call when its request goes out: one that did not cost nothing."""
-    if call := _calling.get():
-        request.extensions["trace"] = call.on_wire
 
 
 async def count_tokens(request: Request) -> int | None:
@@ -145,6 +91,7 @@ class Call:
         self.made = False  # a request went out, whatever became of it
         self.answered = False  # the provider took the request and began to answer
         self._in_flight = False  # it was sent, and not turned down
+        self._heard = False  # its status came, and said that all was well
         self.finished = False  # it said that it was done, so its counts are final
         self._on_call, self._on_wait = on_call, on_wait
         self._started = time.monotonic()
@@ -184,8 +131,8 @@ class Call:
         self._started = time.monotonic()
         overall = self._started + settings.REPLY_SECONDS
         deadline = min(overall, self._started + settings.REPLY_FIRST_TOKEN_SECONDS)
-        stream = await self._open(deadline)
-        async with contextlib.aclosing(self._chunks(stream)) as chunks:
+        stream, first = await self._open(deadline)
+        async with contextlib.aclosing(self._chunks(stream, first)) as chunks:
             while True:
                 try:
                     async with asyncio.timeout(deadline - time.monotonic()):
@@ -206,10 +153,11 @@ class Call:
             return Trouble.OVERTIME
         return Trouble.SLOW if self.first_token_ms is None else Trouble.STALLED
 
-    async def _open(self, deadline: float) -> anthropic.AsyncStream[Any]:
+    async def _open(self, deadline: float) -> tuple[anthropic.AsyncStream[Any], Any]:
         """Make the request, again where the provider is busy, all before `deadline`.
 
-        Never again once one was sent and not turned down: it may have been charged for.
+        Never again once one was sent and not turned down: it may have been charged for. Returns
+        the stream and its first event, None where it is empty.
         """
         for wait in (*BACKOFF, None):
             try:
@@ -218,7 +166,7 @@ class Call:
             except TimeoutError:
                 trouble = Trouble.SLOW if self._in_flight else Trouble.UNREACHABLE
                 raise CallError(trouble) from None
-            except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+            except BROKEN as error:
                 trouble = self._failed(error)
                 if trouble is Trouble.MODEL and self._fall_back():
                     continue
@@ -233,28 +181,34 @@ class Call:
                 await self._wait(again_in, deadline, trouble)
         raise CallError(Trouble.BUSY)
 
-    async def _request(self) -> anthropic.AsyncStream[Any]:
-        calling = _calling.set(self)
-        try:
+    async def _request(self) -> tuple[anthropic.AsyncStream[Any], Any]:
+        self._heard = False
+        with watched(self._on_wire):
             stream = await client().messages.create(**self.request.body(), stream=True)
-        finally:
-            _calling.reset(calling)
-        self.made = self._in_flight = True  # the understudy has no wire
-        return stream
+        self._heard = self.made = self._in_flight = True  # the understudy has no wire
+        try:
+            # An error may be the first event, where others have it as the status.
+            return stream, await anext(stream, None)
+        except BaseException:
+            await stream.close()
+            raise
 
-    async def on_wire(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note the moment at which the request begins to go out (httpcore's `trace`)."""
-        # A proxy is first asked for a line.
-        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
-            self.made = self._in_flight = True
+    def _on_wire(self) -> None:
+        self.made = self._in_flight = True
 
     def _failed(self, error: Exception) -> Trouble:
         """What a request came to that has no answer; what was sent and got none is in flight."""
-        if self._in_flight and isinstance(error, anthropic.APIConnectionError):
-            late = isinstance(error, anthropic.APITimeoutError)
-            return Trouble.SLOW if late else Trouble.DROPPED
-        self._in_flight = False
-        return _trouble(error)
+        # A status that says so, be its own text whole or not, or an error in place of an answer.
+        said_no = isinstance(error, anthropic.APIStatusError) or (
+            isinstance(error, httpx2.HTTPError) and not self._heard
+        )
+        self._in_flight = self._in_flight and not said_no
+        if not self._in_flight:
+            return _trouble(error)
+        if isinstance(error, (AssertionError, ValueError)):
+            return Trouble.CUT
+        late = isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException))
+        return Trouble.SLOW if late else Trouble.DROPPED
 
     async def _wait(self, seconds: float, deadline: float, trouble: Trouble) -> None:
         """Let a busy provider be, while no call is under way."""
@@ -275,11 +229,11 @@ class Call:
         self.model = fallback
         return True
 
-    async def _chunks(self, stream: anthropic.AsyncStream[Any]) -> AsyncGenerator[str]:
+    async def _chunks(self, stream: anthropic.AsyncStream[Any], first: Any) -> AsyncGenerator[str]:
         """The text of the raw events, their counts noted on the way."""
         try:
             async with stream:
-                async for event in stream:
+                async for event in _chained(first, stream):
                     match event.type:
                         case "message_start":
                             self.answered = True
@@ -293,8 +247,7 @@ class Call:
                             self._count(getattr(event, "usage", None))
                         case "message_stop":
                             self.finished = True
-        except (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, ValueError) as error:
-            # An empty stream is an AssertionError of the SDK, a broken event a ValueError.
+        except BROKEN as error:
             trouble = _trouble(error) if not self.answered else Trouble.CUT
             logger.warning("Model call broke off: %s (%s)", trouble, type(error).__name__)
             raise CallError(trouble) from None
@@ -308,6 +261,13 @@ class Call:
         output = getattr(usage, "output_tokens", None)
         if output is not None:
             self._output = output
+
+
+async def _chained(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+    if first is not None:
+        yield first
+    async for event in rest:
+        yield event
 
 
 def _trouble(error: Exception) -> Trouble:

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.cache import cache
 
-from conversations import llm
+from conversations import wire
 from scenarios.models import Scenario
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Standing:
 
 def provider_problems() -> list[str]:
     """Sentences on what will keep replies from coming; asks at most once in five minutes."""
-    if llm.is_understudy():
+    if wire.is_understudy():
         return []
     standing: Standing | None = cache.get(_key())
     if standing is None:
@@ -64,7 +64,7 @@ def _asked_for() -> set[str]:
 async def _ask() -> Standing:
     try:
         async with asyncio.timeout(PATIENCE):
-            offered = [model.id async for model in llm.client().models.list(limit=1000)]
+            offered = [model.id async for model in wire.client().models.list(limit=1000)]
     except (anthropic.AuthenticationError, anthropic.PermissionDeniedError):
         return Standing("key")
     except (TimeoutError, anthropic.APIConnectionError, httpx2.HTTPError):

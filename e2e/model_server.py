@@ -25,6 +25,8 @@ Behaviours, all optional, may be combined:
 | `stall` | say nothing more after so many chunks, until the caller leaves |
 | `pause` | wait after so many chunks for `server.release()` |
 | `error`, `error_after` | an `event: error` of this kind after so many chunks (all by default) |
+| `error_first` | an `event: error` of this kind in place of any other event |
+| `cut_first` | close the connection after the status, before any event |
 | `no_stop` | a clean end of file after so many chunks, without `message_stop` |
 | `empty` | status 200 and not one event |
 | `stop_reason` | `end_turn` unless named |
@@ -214,6 +216,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if does.get("empty"):
             return self.finish_stream()
+        if "error_first" in does:
+            self.event("error", error={"type": does["error_first"], "message": "scripted"})
+            return self.finish_stream()
+        if does.get("cut_first"):
+            return self.drop(does)
         chunks, most = said(does, record), record["body"]["max_tokens"]
         if does.get("obey") and len(chunks) > most:
             chunks = chunks[:most]

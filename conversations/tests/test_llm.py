@@ -84,6 +84,25 @@ async def test_a_busy_provider_is_tried_again_visibly(model_server, status):
     assert call.usage.input_tokens > 0
 
 
+async def test_an_error_that_comes_in_place_of_an_answer_is_like_a_status(model_server):
+    model_server.script("partner", error_first="overloaded_error")
+    model_server.script("partner", text="At last.")
+    told = []
+    assert (await speak(told))[::2] == ("At last.", None)
+    assert told == ["call", "wait", "call"]
+    model_server.script("partner", error_first="invalid_request_error")
+    _, call, trouble = await speak()
+    assert (trouble, call.usage) == (Trouble.REJECTED, CallUsage(0, 0))
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_status_without_an_answer_is_of_unknown_cost(model_server, reset):
+    model_server.script("partner", cut_first=True, reset=reset)
+    _, call, trouble = await speak()
+    assert (trouble, call.usage) == (Trouble.DROPPED, None)
+    assert len(model_server.requests("partner")) == 1
+
+
 async def test_it_gives_up_in_the_end_at_no_cost(model_server):
     model_server.script("partner", default=True, status=529)
     _, call, trouble = await speak()
@@ -247,7 +266,8 @@ async def test_a_stall_ends_by_our_own_deadline(model_server, settings):
 
 
 async def test_a_first_token_that_never_comes(model_server, settings):
-    settings.REPLY_FIRST_TOKEN_SECONDS = 0.1
+    # Enough to connect on a busy machine.
+    settings.REPLY_FIRST_TOKEN_SECONDS = 0.6
     model_server.script("partner", text="Late.", header_delay=5)
     _, call, trouble = await speak()
     assert trouble == Trouble.SLOW

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 
 from accounts.models import Role, User
-from conversations import llm, provider
+from conversations import provider, wire
 from conversations.provider import provider_problems
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def answers(monkeypatch, settings):
             http = httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
             return anthropic.AsyncAnthropic(api_key="x", max_retries=0, http_client=http)
 
-        monkeypatch.setattr(llm, "client", client)
+        monkeypatch.setattr(wire, "client", client)
         return asked
 
     return use

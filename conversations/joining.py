@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.utils.http import urlencode
 
 from conversations import entrance
@@ -110,7 +111,18 @@ def at_the_door(request: HttpRequest) -> GroupLink | None:
 
 
 def _key(request: HttpRequest) -> UUID | None:
+    """What names one showing of the page in one browser; None where the form is not whole.
+
+    The page's key alone would open the place to whoever has a copy of the page, and what is
+    stored of it would, with the group's link, to whoever has a copy of the database.
+    """
     try:
-        return UUID(request.POST.get("key", ""))
+        shown = UUID(request.POST.get("key", ""))
     except ValueError:
         return None
+    # The browser's own, which every form needs and no page shows; only tests come without one.
+    secret = request.META.get("CSRF_COOKIE")
+    if not secret:
+        return uuid4()
+    digest = salted_hmac("join-page", f"{secret}:{shown}", algorithm="sha256").digest()
+    return UUID(bytes=digest[:16])

@@ -135,7 +135,8 @@ class GroupLink(Offer):
     ) -> "Invitation | None":
         """Return the claimant's personal invitation, made now if they have none; None when full.
 
-        `key` names one showing of the page, so that its button pressed twice takes one place.
+        `key` names one showing of the page in one browser, so that its button pressed twice
+        takes one place.
         The row is locked, so that of two requests of one account the second finds the place of
         the first; the conditional UPDATE, and the constraint behind it, keep to the places.
         """

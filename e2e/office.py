@@ -86,6 +86,11 @@ def invitation(pk: str) -> dict[str, Any]:
     return {"status": row.status, "usage": row.usage, **moments}
 
 
+def change_invitation(pk: str, **fields: Any) -> None:
+    """Change an invitation as staff would."""
+    assert Invitation.objects.filter(pk=pk).update(**fields) == 1
+
+
 def new_link(pk: str) -> str:
     """Replace an invitation's link; returns the new one."""
     row = Invitation.objects.get(pk=pk)
@@ -165,7 +170,17 @@ if __name__ == "__main__":
     from scenarios.models import Scenario
     from usage.models import UsageLog
 
-    known = (invite, scenario, user, messages, usage, invitation, new_link, change_user)
+    known = (
+        invite,
+        scenario,
+        user,
+        messages,
+        usage,
+        invitation,
+        new_link,
+        change_user,
+        change_invitation,
+    )
     leaving = (dump, let_a_week_pass, figures)
     many = (group_link, minutes_later, interrupted_batch)
     known = (*known, end_sessions, revoke, add_tokens, *leaving, *many)

@@ -179,6 +179,24 @@ def test_an_open_page_goes_on_when_staff_add_tokens(
     expect(room.turns("You")).to_have_count(1)
 
 
+def test_an_open_page_comes_back_when_staff_put_off_the_end(
+    visit: Callable[..., Page], scripted_site: Site, size: dict[str, Any], watch: Watch
+):
+    watch.forgive("40[34]")
+    invitation = scripted_site.ask("invite")
+    page = visit(**size)
+    room = Room(page, scripted_site).enter(invitation["url"]).settled(turns=1)
+    room.box.fill("What I was about to say")
+    scripted_site.ask("change_invitation", pk=invitation["id"], expires_at=EXPIRED)
+    expect(page.get_by_text("Open your invitation again: its page says why")).to_be_visible()
+
+    scripted_site.ask("change_invitation", pk=invitation["id"], expires_at="2099-01-01T00:00Z")
+    expect(page.locator("[data-connection]")).to_be_empty(timeout=40_000)
+    expect(room.box).to_have_value("What I was about to say")
+    room.send.click()
+    room.settled(turns=3).same_as_database()
+
+
 def test_a_new_link_ends_what_the_old_one_opened(
     visit: Callable[..., Page], scripted_site: Site, watch: Watch
 ):

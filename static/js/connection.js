@@ -81,6 +81,12 @@ export class Connection {
     this.#open();
   }
 
+  /** Open again what was closed for good. */
+  reopen() {
+    this.#over = false;
+    this.#open();
+  }
+
   /** A line may die without a word, and a page sees no pings of the server: where it is quiet, ask. */
   #listen(quiet = QUIET_FOR) {
     const now = Date.now();

@@ -32,10 +32,14 @@ for (const scroller of document.querySelectorAll("[data-scroller]")) {
   scrolls[scroller.dataset.scroller] = follow(scroller);
 }
 const panes = new Panes(find("stage"), key);
+const show = banner(find("connection"));
 const connection = new Connection(data.socket, {
   holds: () => turns.held(),
   received,
-  changed: banner(find("connection")),
+  changed(state) {
+    show(state);
+    if (state === "gone" || state === "signed-out") closedOut();
+  },
 });
 const outbox = new Outbox(`${key}:outbox`, {
   send: (message) => connection.send(message),
@@ -55,6 +59,12 @@ for (const form of document.querySelectorAll("form[data-compose]")) {
 refresh();
 // A frame that got lost on the way shows as a reply that never ends.
 setInterval(() => (running.partner || running.coach) && connection.sync(), LOOK_AGAIN_AFTER);
+
+async function closedOut() {
+  // Only now, since few pages ever need it.
+  const { comeBack } = await import("./reopen.js");
+  comeBack(() => connection.reopen());
+}
 
 function received(frame) {
   const handlers = {

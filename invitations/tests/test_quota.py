@@ -2,12 +2,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invitations.quota import MOST_TOKENS, exchanges, in_words
+from invitations.quota import MOST_TOKENS, exchanges, exchanges_from, in_words
 
 
 @pytest.mark.parametrize(("tokens", "count"), [(1, 1), (10_000, 4), (25_000, 8), (50_000, 13)])
 def test_a_budget_is_good_for_about_so_many_exchanges(tokens, count):
     assert exchanges(tokens) == count
+
+
+def one_by_one(tokens: int, cost: int, growth: int, to_begin: int) -> int:
+    count = 0
+    while tokens >= cost + to_begin:
+        count, tokens, cost = count + 1, tokens - cost, cost + growth
+    return count
+
+
+@given(st.integers(0, 50_000), st.integers(100, 9_000), st.integers(0, 900), st.integers(0, 4_000))
+def test_exchanges_left_are_as_many_as_fit_one_by_one(tokens, cost, growth, to_begin):
+    assert exchanges_from(tokens, cost, growth, to_begin) == one_by_one(
+        tokens, cost, growth, to_begin
+    )
+
+
+def test_exchanges_without_a_limit_are_counted_at_once():
+    assert exchanges_from(2**63, 1, 0) == 2**63
 
 
 @given(st.integers(1, 1_000_000))

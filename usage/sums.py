@@ -69,10 +69,10 @@ def _stretches(first: date, last: date, reported: set[date]) -> Iterator[tuple[d
 @transaction.atomic
 def _sum_up(since: date, until: date) -> int:
     if connection.vendor == "postgresql":
-        # Whoever logs a call waits, or has committed it: then it is seen. On SQLite nobody
-        # else writes during the transaction.
+        # Whoever logs a call waits, or has committed it: then it is seen. And one at a time.
+        # On SQLite nobody else writes during the transaction.
         with connection.cursor() as cursor:
-            cursor.execute(f'LOCK TABLE "{UsageLog._meta.db_table}" IN SHARE MODE')
+            cursor.execute(f'LOCK TABLE "{UsageLog._meta.db_table}" IN SHARE ROW EXCLUSIVE MODE')
     days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
     if ReportedDay.objects.filter(day__in=days).exists():
         return 0  # another process was first

@@ -124,14 +124,15 @@ TEMPLATES = [
 def database() -> dict[str, object]:
     """The database of `DATABASE_URL`, with the options that each kind needs.
 
-    SQLite: write-ahead log and immediate transactions, without which concurrent writers end
-    in "database is locked", and what is deleted is overwritten, so that what was erased is not
-    left in the file. PostgreSQL: psycopg's pool, since connections cannot persist
-    under ASGI.
+    SQLite: write-ahead log, immediate transactions, without which concurrent writers end in
+    "database is locked", writers that wait in line (`config.sqlite3`), and what is deleted is
+    overwritten, so that what was erased is not left in the file. PostgreSQL: psycopg's pool,
+    since connections cannot persist under ASGI.
     """
     url = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'parley.sqlite3'}"
     config = env.db_url_config(url)
     if config["ENGINE"].endswith("sqlite3"):
+        config["ENGINE"] = "config.sqlite3"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

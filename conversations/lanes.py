@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from config.prepared import PreparedUpdate, given_number
 from conversations.frames import Frame
 from conversations.models import (
     HEARD,
@@ -118,9 +120,7 @@ class Locked:
     def count(self) -> None:
         """Store how many rows there are."""
         if self._after:
-            ConversationSession.objects.filter(pk=self.conversation.pk).update(
-                total_messages=F("total_messages") + len(self._after)
-            )
+            _count(pk=self.conversation.pk, new=len(self._after))
 
     def partner_reply(self, parent_id: int | None, *, restarts: int = 0) -> Reply:
         """A reply of the partner's about to run in this process."""
@@ -194,6 +194,12 @@ class Locked:
         coach = (row for row in self.rows if row.role == MessageRole.COACH)
         noted = any(row.kind == Kind.NOTE and row.parent_id == line for row in coach)
         return None if noted else line
+
+
+_count: Final = PreparedUpdate(
+    lambda: ConversationSession.objects.filter(pk=given_number("pk")),
+    lambda: {"total_messages": F("total_messages") + given_number("new")},
+)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import F
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from invitations.quota import tokens
@@ -40,9 +41,9 @@ class Wish(models.TextChoices):
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    def open(self) -> Self:
-        """Those whose link still lets somebody in: neither revoked nor expired."""
-        return self.filter(revoked_at=None, expires_at__gt=timezone.now())
+    def open(self, at: Combinable | None = None) -> Self:
+        """Those whose link still lets somebody in, now or `at`: neither revoked nor expired."""
+        return self.filter(revoked_at=None, expires_at__gt=at or timezone.now())
 
     def sent_by(self, user: "User") -> Self:
         return self.filter(created_by=user)
@@ -56,7 +57,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
             + tokens("usage", "held_tokens"),
         )
 
-    def with_room_for(self, tokens: int) -> Self:
+    def with_room_for(self, tokens: int | Combinable) -> Self:
         """Those whose budget has at least so many tokens neither spent nor held."""
         return self.with_spent().filter(quota_tokens__gte=F("spent_tokens") + tokens)
 

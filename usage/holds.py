@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce, Greatest, JSONObject
 from django.utils import timezone
 
 from accounts.models import User
+from config.prepared import PreparedUpdate, given_number, given_text, given_time
 from invitations.models import Invitation
 from invitations.quota import tokens
 from usage.models import Hold, HoldState, UsageLog, allowance_of
@@ -85,7 +86,30 @@ def _sum_for(rows: models.QuerySet[Any], amount: Combinable) -> Coalesce:
     return Coalesce(Subquery(total), 0, output_field=models.BigIntegerField())
 
 
-@transaction.atomic
+def _added() -> dict[str, JSONObject]:
+    """An invitation's `usage` with what is given added to it, computed by the database."""
+    zero = models.Value(0, output_field=models.BigIntegerField())
+    usage = JSONObject(
+        input_tokens=tokens("usage", "input_tokens") + given_number("input"),
+        output_tokens=tokens("usage", "output_tokens") + given_number("output"),
+        held_tokens=Greatest(tokens("usage", "held_tokens") + given_number("held"), zero),
+    )
+    return {"usage": usage}
+
+
+# To compile these took longer than to carry them out, for each turn of each learner.
+_add: Final = PreparedUpdate(lambda: Invitation.objects.filter(pk=given_text("pk")), _added)
+_add_if_it_fits: Final = PreparedUpdate(
+    lambda: (
+        Invitation.objects.open(given_time("now"))
+        .with_room_for(given_number("held"))
+        .filter(pk=given_text("pk"))
+    ),
+    _added,
+)
+
+
+@transaction.atomic(savepoint=False)
 def take_hold(
     purse: Purse, *, bound: int, max_tokens: int, session_id: int, stream_type: str, model: str
 ) -> Hold | None:
@@ -95,9 +119,8 @@ def take_hold(
     the output's share of it.
     """
     if purse.invitation_id:
-        purses = Invitation.objects.open().with_room_for(bound)
-        taken = purses.filter(pk=purse.invitation_id).update(usage=_usage(held=bound))
-        if not taken:
+        added = {"input": 0, "output": 0, "held": bound}
+        if not _add_if_it_fits(pk=purse.invitation_id, now=timezone.now(), **added):
             return None
     else:
         user = User.objects.select_for_update().filter(pk=purse.user_id, is_active=True).first()
@@ -114,7 +137,7 @@ def take_hold(
     )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
     """Replace a hold by what its call cost, and log the call. Returns whether this call did it.
 
@@ -128,9 +151,8 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         hold.tokens - hold.max_tokens, hold.max_tokens, is_estimate=True
     )
     if hold.invitation_id:
-        Invitation.objects.filter(pk=hold.invitation_id).update(
-            usage=_usage(input_=usage.input_tokens, output=usage.output_tokens, held=-hold.tokens)
-        )
+        spent = {"input": usage.input_tokens, "output": usage.output_tokens}
+        _add(pk=hold.invitation_id, **spent, held=-hold.tokens)
     UsageLog.objects.create(
         user_id=user_id,
         invitation_id=hold.invitation_id,
@@ -158,26 +180,16 @@ def _fitting(field: str, text: str) -> str:
     return text.replace("\x00", "")[: column.max_length]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def release(hold: Hold) -> bool:
     """Give a hold back whose call never reached the provider. Returns whether this call did it."""
     if not _close(hold, HoldState.RELEASED):
         return False
     if hold.invitation_id:
-        Invitation.objects.filter(pk=hold.invitation_id).update(usage=_usage(held=-hold.tokens))
+        _add(pk=hold.invitation_id, input=0, output=0, held=-hold.tokens)
     return True
 
 
 def _close(hold: Hold, state: HoldState) -> bool:
     now = timezone.now()
     return bool(Hold.objects.held().filter(pk=hold.pk).update(state=state, settled_at=now))
-
-
-def _usage(*, input_: int = 0, output: int = 0, held: int = 0) -> JSONObject:
-    """The `usage` object with these amounts added, computed by the database."""
-    zero = models.Value(0, output_field=models.BigIntegerField())
-    return JSONObject(
-        input_tokens=tokens("usage", "input_tokens") + input_,
-        output_tokens=tokens("usage", "output_tokens") + output,
-        held_tokens=Greatest(tokens("usage", "held_tokens") + held, zero),
-    )

@@ -34,7 +34,7 @@ def load(monkeypatch, tmp_path):
 def test_without_an_environment_everything_is_embedded(load, tmp_path):
     found = load()
     assert found["DEBUG"] is False
-    assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert found["DATABASES"]["default"]["ENGINE"] == "config.sqlite3"
     assert found["DATABASES"]["default"]["NAME"] == str(tmp_path / "parley.sqlite3")
     assert found["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert found["CHANNEL_LAYERS"] == {}
@@ -78,7 +78,7 @@ def test_postgresql_gets_a_pool_and_no_persistent_connections(load):
 
 def test_a_name_that_is_empty_counts_as_unset(load):
     found = load(DATABASE_URL="", REDIS_URL="", SITE_URL="", EMAIL_URL="", SECRET_KEY="")
-    assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert found["DATABASES"]["default"]["ENGINE"] == "config.sqlite3"
     assert found["CHANNEL_LAYERS"] == {}
 
 

@@ -1,0 +1,47 @@
+"""Prepared UPDATEs do what the ORM's own would, with the values of each use."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from accounts.models import User
+from config.prepared import PreparedUpdate, given_number, given_text, given_time
+from invitations.models import Invitation
+from usage.tests.purses import invite
+
+pytestmark = pytest.mark.django_db
+
+rename = PreparedUpdate(
+    lambda: Group.objects.filter(pk=given_number("pk")),
+    lambda: {"name": given_text("name")},
+)
+extend = PreparedUpdate(
+    lambda: Invitation.objects.open(given_time("now")),
+    lambda: {"expires_at": given_time("until")},
+)
+
+
+def test_each_use_has_values_of_its_own():
+    first, second = Group.objects.create(name="a"), Group.objects.create(name="b")
+    assert rename(pk=first.pk, name="it's") == 1
+    assert rename(pk=second.pk, name="%s") == 1
+    assert rename(pk=0, name="z") == 0
+    assert set(Group.objects.values_list("name", flat=True)) == {"it's", "%s"}
+
+
+def test_times_are_compared_as_times():
+    now = timezone.now()
+    invitation = invite(
+        User.objects.create_user("staff@example.org"), expires_at=now + timedelta(seconds=1)
+    )
+    assert extend(now=now + timedelta(seconds=2), until=now) == 0
+    assert extend(now=now, until=now + timedelta(days=1)) == 1
+    invitation.refresh_from_db()
+    assert invitation.expires_at == now + timedelta(days=1)
+
+
+def test_a_value_that_is_not_given_is_an_error():
+    with pytest.raises(KeyError):
+        rename(pk=1)

@@ -1,0 +1,75 @@
+"""Writers of one process take turns, in the order in which they came."""
+
+import threading
+import time
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from config.sqlite3.line import Line
+
+
+def waiting(line: Line, count: int) -> None:
+    """Return once so many threads wait in `line`."""
+    deadline = time.monotonic() + 5
+    while len(line._waiting) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_whoever_came_first_is_served_first():
+    line, served = Line(), []
+    assert line.enter(1)
+
+    def come(number: int) -> None:
+        assert line.enter(5)
+        served.append(number)
+        line.leave()
+
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        waiting(line, number)
+    line.leave()
+    for thread in threads:
+        thread.join()
+    assert served == [0, 1, 2, 3, 4]
+    assert line.enter(0)
+
+
+def test_whoever_waits_too_long_leaves_the_line():
+    line = Line()
+    line.enter(1)
+    assert not line.enter(0.001)
+    line.leave()
+    assert line.enter(0)
+
+
+sqlite_only = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's writers wait")
+
+
+@pytest.fixture
+def another():
+    """Another connection of this process, as another thread would have it."""
+    other = connection.copy()
+    other.settings_dict["OPTIONS"] = connection.settings_dict["OPTIONS"] | {"timeout": 0.001}
+    yield other
+    other.close()
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_ends_with_its_transaction(another):
+    with transaction.atomic(), pytest.raises(OperationalError):
+        another.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    with pytest.raises(KeyError), transaction.atomic():
+        raise KeyError
+    another.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_ends_with_its_connection(another):
+    with transaction.atomic():
+        connection.close()
+        another.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)

@@ -50,9 +50,10 @@ class PreparedUpdate:
             return cursor.rowcount
 
     def _compile(self) -> tuple[str, tuple[Any, ...]]:
-        query = self._rows().query.chain(UpdateQuery)
+        query: Any = self._rows().query.chain(UpdateQuery)
         query.add_update_values(self._changes())
-        return query.get_compiler(connection=connection).as_sql()
+        sql, params = query.get_compiler(connection=connection).as_sql()
+        return sql, params
 
 
 def _filled(param: Any, values: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from conversations import leases, marks, turns
 from conversations.lanes import locked
-from conversations.models import Kind, MessageRole, MessageStatus
+from conversations.models import Kind, Message, MessageRole, MessageStatus
 from usage.holds import CallRecord, CallUsage, take_hold
 from usage.models import HoldState, UsageLog
 

@@ -111,7 +111,8 @@ def server_command(kind: str, application: str, port: int) -> tuple[str, ...]:
         return python("-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port), application)
     return python(
         "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port),
-        "--log-level", "warning", application,
+        "--log-level", "warning", "--ws-max-size", "524288", "--ws-per-message-deflate", "false",
+        application,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Role
 from config.asgi import application
+from conversations import audit
 from conversations.audit import CHANGED, GONE, SIGNED_OUT, Pass, expired
 from conversations.models import ConversationSession
 
@@ -121,6 +122,14 @@ def test_an_expired_session_is_no_pass(guest_pass):
     engine = import_module(django_settings.SESSION_ENGINE)
     engine.SessionStore(guest_pass.session_key).delete()
     assert expired([guest_pass]) == {guest_pass: SIGNED_OUT}
+
+
+def test_sockets_that_are_looked_at_in_turn_are_all_looked_at(guest_pass, own_pass, monkeypatch):
+    monkeypatch.setattr(audit, "AT_A_TIME", 1)
+    gone = replace(own_pass, session_key="gone")
+    found = audit.look([guest_pass, gone, own_pass])
+    assert found.codes == {gone: audit.SIGNED_OUT}
+    assert found.terms.keys() == {guest_pass.conversation, own_pass.conversation}
 
 
 def test_many_sockets_take_as_many_queries_as_one(

@@ -1,6 +1,7 @@
 """daphne in one process or in several on one socket, with a shutdown that loses nothing."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -46,6 +47,9 @@ class GracefulServer(Server):
         super().run()
 
     def _begin(self) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
         self.ws_factory.protocol = Protocol
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()

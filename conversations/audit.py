@@ -76,7 +76,10 @@ class Findings:
 
 
 def conversations_of(passes: Collection[Pass]) -> dict[int, ConversationSession]:
-    rows = ConversationSession.objects.select_related("invitation")
+    # Not the prompts, which took tens of kilobytes for each idle socket.
+    rows = ConversationSession.objects.select_related("invitation").only(
+        "user", "scenario", "invitation"
+    )
     return rows.in_bulk([one.conversation for one in passes])
 
 
@@ -119,7 +122,7 @@ def look(passes: Collection[Pass]) -> Findings:
     """Look at all sockets, and renew the record of who watches here."""
     codes: dict[Pass, int] = {}
     given: dict[int, Terms] = {}
-    # Not all rows at once, with the prompts in them: that took 40 kB for each idle socket.
+    # Not all rows at once: what they take is kept from the system even between looks.
     for some in batched(passes, AT_A_TIME):
         conversations = conversations_of(some)
         codes |= expired(some, conversations)

@@ -16,7 +16,7 @@ from django.db import Error as DatabaseTrouble
 
 from conversations import catchup, frames, pace, turns
 from conversations.audit import Pass, auditor, terms_of
-from conversations.database import in_thread
+from conversations.database import in_thread, in_writer
 from conversations.incoming import BadFrame, uuid, whole
 from conversations.intake import FLOODED, Intake
 from conversations.lanes import Step
@@ -204,7 +204,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def stop(self, frame: dict[str, Any]) -> None:
         message = whole(frame, "message")
-        if await in_thread(turns.request_stop, self.pk, message):
+        if await in_writer(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
 
     def paced(self, work: Callable[..., Step]) -> Callable[..., Step]:

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connection, connections
 
 # What is raised while the database is away or busy: the same may work in a moment.
 AWAY: Final = (OperationalError, InterfaceError)
@@ -23,7 +23,6 @@ AWAY: Final = (OperationalError, InterfaceError)
 THREADS: Final = 8
 # Seconds that work nobody looks at lets pass before it: what a person waits for goes first.
 PATIENCE: Final = 1.0
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
 class Queue:
@@ -61,21 +60,11 @@ class Queue:
         self._free += 1
 
 
-_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, Queue] = WeakKeyDictionary()
-
-
-def _queue() -> Queue:
-    loop = asyncio.get_running_loop()
-    if loop not in _queues:
-        _queues[loop] = Queue(THREADS)
-    return _queues[loop]
-
-
 def _tidy() -> None:
     """Give connections back, and drop those that broke."""
-    for connection in connections.all(initialized_only=True):
-        if connection.vendor != "sqlite" or connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()
+    for held in connections.all(initialized_only=True):
+        if held.vendor != "sqlite" or held.errors_occurred:
+            held.close_if_unusable_or_obsolete()
 
 
 def _call[R](work: Callable[[], R]) -> R:
@@ -85,31 +74,57 @@ def _call[R](work: Callable[[], R]) -> R:
         _tidy()
 
 
+class Pool:
+    """Threads that do database work, for which each event loop waits in a queue of its own."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._size = threads
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, Queue] = WeakKeyDictionary()
+
+    async def run[R](self, patience: float, work: Callable[[], R]) -> R:
+        """The result of `work`, once it is its turn."""
+        loop = asyncio.get_running_loop()
+        queue = self._queues.setdefault(loop, Queue(self._size))
+        await queue.enter(patience)
+        try:
+            running = loop.run_in_executor(self._threads, _call, work)
+            # The thread goes on whatever becomes of the caller, and the place is its until it ends.
+            running.add_done_callback(lambda _: queue.leave())
+            # Nor need anybody hear of an error then.
+            running.add_done_callback(lambda done: done.cancelled() or done.exception())
+        except BaseException:
+            queue.leave()
+            raise
+        return await asyncio.shield(running)
+
+
+_threads: Final = Pool(THREADS, "database")
+# SQLite writes one transaction at a time. A thread, and so a connection, that does nothing else
+# finds its pages in its cache, where others must read again what it has changed.
+_writer: Final = Pool(1, "writer") if connection.vendor == "sqlite" else _threads
+
+
 async def in_thread[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call `work`, which uses the database, in a thread for it, and return its result."""
-    return await _in_turn(0, partial(work, *args, **kwargs))
-
-
-async def in_thread_first[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same for what is short, and all but done once it is: it passes what waits already."""
-    return await _in_turn(-PATIENCE, partial(work, *args, **kwargs))
+    return await _threads.run(0, partial(work, *args, **kwargs))
 
 
 async def in_thread_later[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """The same for what nobody waits for at this moment."""
-    return await _in_turn(PATIENCE, partial(work, *args, **kwargs))
+    return await _threads.run(PATIENCE, partial(work, *args, **kwargs))
 
 
-async def _in_turn[R](patience: float, work: Callable[[], R]) -> R:
-    queue = _queue()
-    await queue.enter(patience)
-    try:
-        running = asyncio.get_running_loop().run_in_executor(_threads, _call, work)
-        # The thread goes on whatever becomes of the caller, and the place is its until it ends.
-        running.add_done_callback(lambda _: queue.leave())
-        # Nor need anybody hear of an error then.
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())
-    except BaseException:
-        queue.leave()
-        raise
-    return await asyncio.shield(running)
+async def in_writer[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for a short transaction that writes."""
+    return await _writer.run(0, partial(work, *args, **kwargs))
+
+
+async def in_writer_first[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for what is short, and all but done once it is: it passes what waits already."""
+    return await _writer.run(-PATIENCE, partial(work, *args, **kwargs))
+
+
+async def in_writer_later[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same for what nobody waits for at this moment."""
+    return await _writer.run(PATIENCE, partial(work, *args, **kwargs))

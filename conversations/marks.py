@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db import connection
 from django.utils import timezone
 
-from conversations.database import in_thread_first
+from conversations.database import in_writer_first
 from conversations.models import LEASE, PROCESS, Message, MessageStatus
 
 # Seconds that a statement may take before the next one no longer waits for it: a row that
@@ -90,7 +90,7 @@ class Together:
         if not waiting:
             return
         try:
-            did = await in_thread_first(self._work, sorted(waiting))
+            did = await in_writer_first(self._work, sorted(waiting))
         except Exception as error:
             for done in waiting.values():
                 if not done.done():

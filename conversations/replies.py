@@ -15,7 +15,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from conversations import frames, leases, llm, marks
-from conversations.database import AWAY, in_thread, in_thread_later
+from conversations.database import AWAY, in_thread, in_thread_later, in_writer, in_writer_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
 from conversations.marks import Together
@@ -95,7 +95,7 @@ class Runner:
         self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
     ) -> Step | None:
         """Take a step of `turns` or `leases`; it is for the caller to `carry_out`."""
-        return await in_thread(_take, partial(work, *args, **kwargs))
+        return await in_writer(_take, partial(work, *args, **kwargs))
 
     async def act(
         self,
@@ -137,7 +137,7 @@ class Runner:
             await asyncio.sleep(CHECKPOINT_SECONDS)
             runs = dict(self._runs)
             try:
-                pulses = await in_thread_later(
+                pulses = await in_writer_later(
                     leases.checkpoint, {message: run.text for message, run in runs.items()}
                 )
             except AWAY as error:  # it may be away for a while; the next one will do
@@ -255,7 +255,7 @@ async def _reply(run: Run) -> Step | None:
     request, hold = run.reply.request, run.reply.hold
     if hold is None and not run.stopping:
         counted = await _counted(run, request)
-        take = partial(in_thread, reserve_counted, run.message, request, run.reply.since, counted)
+        take = partial(in_writer, reserve_counted, run.message, request, run.reply.since, counted)
         hold = None if run.stopping else await _patiently(run, take)
     if run.leaving:
         return await _hand_over(run, None)
@@ -317,11 +317,11 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
         record=run.record(failure),
         leaving=runner().is_leaving,
     )
-    return await _patiently(run, partial(in_thread_later, _take, end))
+    return await _patiently(run, partial(in_writer_later, _take, end))
 
 
 async def _hand_over(run: Run, record: CallRecord | None) -> Step | None:
-    return await in_thread(_take, partial(leases.hand_over, run.message, run.text, record))
+    return await in_writer(_take, partial(leases.hand_over, run.message, run.text, record))
 
 
 async def _patiently[R](run: Run, work: Callable[[], Awaitable[R]]) -> R:

@@ -73,3 +73,15 @@ def test_a_turn_ends_with_its_connection(another):
     with transaction.atomic():
         connection.close()
         another.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_who_writes_without_a_transaction_waits_too(another):
+    with another.cursor() as cursor:
+        with transaction.atomic(), pytest.raises(OperationalError, match="locked"):
+            cursor.execute("DELETE FROM auth_group")
+        cursor.execute("DELETE FROM auth_group")
+        with pytest.raises(OperationalError, match="no such table"):
+            cursor.execute("DELETE FROM no_such_table")
+        cursor.execute("DELETE FROM auth_group")

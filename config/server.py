@@ -47,9 +47,9 @@ class GracefulServer(Server):
         super().run()
 
     def _begin(self) -> None:
+        # What is there from the start stays: no collection need look through it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(10_000, 20, 50)
         self.ws_factory.protocol = Protocol
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()

@@ -1,11 +1,11 @@
-"""UPDATEs that the ORM compiles once, where compiling takes longer than carrying them out."""
+"""Statements that the ORM compiles once, where compiling takes longer than carrying them out."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from django.db import connection, models
-from django.db.models.sql import UpdateQuery
+from django.db import connection, models, transaction
+from django.db.models.sql import InsertQuery, UpdateQuery
 
 
 class Given(models.Expression):
@@ -45,7 +45,7 @@ class PreparedUpdate:
         if connection.vendor not in self._compiled:
             self._compiled[connection.vendor] = self._compile()
         sql, params = self._compiled[connection.vendor]
-        with connection.cursor() as cursor:
+        with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
             cursor.execute(sql, [_filled(param, values) for param in params])
             return cursor.rowcount
 
@@ -60,3 +60,34 @@ def _filled(param: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(param, Given):
         return param.output_field.get_db_prep_value(values[param.name], connection)
     return param
+
+
+_inserts: dict[tuple[type[models.Model], str], str] = {}
+
+
+def insert(row: models.Model) -> None:
+    """Store a new row as `save(force_insert=True)` does, but for signals.
+
+    All of its values must be at hand: none is computed by the database, but for the key of a
+    row that has none.
+    """
+    table = row._meta
+    has_key = row.pk is not None
+    fields = [field for field in table.local_concrete_fields if has_key or not field.primary_key]
+    if (type(row), connection.vendor) not in _inserts:
+        _inserts[type(row), connection.vendor] = _compiled_insert(row, fields, has_key=has_key)
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
+        cursor.execute(_inserts[type(row), connection.vendor], values)
+        if not has_key:
+            (row.pk,) = cursor.fetchone()
+    row._state.adding, row._state.db = False, connection.alias
+
+
+def _compiled_insert(row: models.Model, fields: list[Any], *, has_key: bool) -> str:
+    query: Any = InsertQuery(type(row))
+    query.insert_values(fields, [row])
+    compiler = query.get_compiler(connection=connection)
+    compiler.returning_fields = [] if has_key else [row._meta.pk]
+    ((sql, _),) = compiler.as_sql()
+    return str(sql)

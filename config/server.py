@@ -1,7 +1,6 @@
 """daphne in one process or in several on one socket, with a shutdown that loses nothing."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -47,9 +46,6 @@ class GracefulServer(Server):
         super().run()
 
     def _begin(self) -> None:
-        # What is there from the start stays: no collection need look through it again.
-        gc.collect()
-        gc.freeze()
         self.ws_factory.protocol = Protocol
         self.recovery = asyncio.ensure_future(take_up())
         self.housekeeper.start()

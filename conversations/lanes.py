@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from config.prepared import PreparedUpdate, given_number
+from config.prepared import PreparedUpdate, given_number, insert
 from conversations.frames import Frame
 from conversations.models import (
     HEARD,
@@ -111,7 +111,7 @@ class Locked:
         """Store a row of this conversation and count it."""
         before = self.rows[-1].pk if self.rows else 0
         message.session = self.conversation
-        message.save(force_insert=True)
+        insert(message)
         self._after[message.pk] = before
         self.rows.append(Row(*(getattr(message, name) for name in Row._fields)))
         self.conversation.total_messages += 1

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Greatest, JSONObject
 from django.utils import timezone
 
 from accounts.models import User
-from config.prepared import PreparedUpdate, given_number, given_text, given_time
+from config.prepared import PreparedUpdate, given_number, given_text, given_time, insert
 from invitations.models import Invitation
 from invitations.quota import tokens
 from usage.models import Hold, HoldState, UsageLog, allowance_of
@@ -126,7 +126,7 @@ def take_hold(
         user = User.objects.select_for_update().filter(pk=purse.user_id, is_active=True).first()
         if user is None or _allowance_left(user) < bound:
             return None
-    return Hold.objects.create(
+    hold = Hold(
         invitation_id=purse.invitation_id,
         user_id=None if purse.invitation_id else purse.user_id,
         session_id=session_id,
@@ -135,6 +135,8 @@ def take_hold(
         tokens=bound,
         max_tokens=max_tokens,
     )
+    insert(hold)
+    return hold
 
 
 @transaction.atomic(savepoint=False)

@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from config.prepared import PreparedUpdate, given_number, given_text, given_time
+from config.prepared import PreparedUpdate, given_number, given_text, given_time, insert
 from invitations.models import Invitation
+from usage.models import Hold
 from usage.tests.purses import invite
 
 pytestmark = pytest.mark.django_db
@@ -45,3 +47,11 @@ def test_times_are_compared_as_times():
 def test_a_value_that_is_not_given_is_an_error():
     with pytest.raises(KeyError):
         rename(pk=1)
+
+
+def test_a_row_with_a_key_of_its_own_is_stored_once():
+    hold = Hold(tokens=5, max_tokens=5, stream_type="partner", model="m")
+    insert(hold)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(hold)
+    assert Hold.objects.get().pk == hold.pk

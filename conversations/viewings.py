@@ -103,8 +103,8 @@ class Viewing(models.Model):
     def record_search(cls, conversations: Collection[int], viewer: Any) -> None:
         """Note that `viewer` has found these by words that were said in them."""
         found = {"viewer": viewer, "kind": ViewingKind.SEARCH}
-        cls.objects.bulk_create(
-            cls(conversation_id=number, number=number, **found) for number in conversations
+        Viewing.objects.bulk_create(
+            Viewing(conversation_id=number, number=number, **found) for number in conversations
         )
 
 

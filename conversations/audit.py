@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -198,8 +198,13 @@ class Auditor:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 found = await in_thread(look, set(self._admitted.values()))
-            except DatabaseError as error:
+            except DatabaseTrouble as error:
                 logger.warning("Sockets were not looked at: %s", type(error).__name__)
+                self._let_nobody_watch_unseen()
+                continue
+            except Exception:
+                # Nothing may end the look but the last socket's end.
+                logger.exception("Sockets were not looked at")
                 self._let_nobody_watch_unseen()
                 continue
             self._looked_at = time.monotonic()

@@ -43,6 +43,9 @@ def keep(user: User, held: Collection[str]) -> int:
 
 @transaction.atomic
 def _keep_one(user: User, invitation: Invitation) -> bool:
+    # Conversations before what they spend, as replies lock them.
+    sessions = invitation.sessions.order_by("pk").select_for_update(no_key=True)
+    list(sessions.values_list("pk"))
     kept = invitation.claim(user)
     if kept:
         invitation.sessions.filter(user=None).update(user=user)

@@ -80,9 +80,12 @@ def finish(
         return it.step(reply, replies + it.next_of_coach())
 
 
-def lost(conversation_id: int | None = None) -> list[int]:
-    """Ids of replies whose process has died or shut down: of one conversation, or of all."""
-    rows = Message.objects.lost()
+def lost(conversation_id: int | None = None, *, expired: bool = True) -> list[int]:
+    """Ids of replies whose process has died or shut down: of one conversation, or of all.
+
+    Without those whose lease has `expired`, only what a process that shut down left behind.
+    """
+    rows = Message.objects.lost() if expired else Message.objects.filter(begin_again=True)
     if conversation_id is not None:
         rows = rows.filter(session=conversation_id)
     return list(rows.values_list("pk", flat=True))
@@ -97,8 +100,8 @@ def hand_over(message_id: int, content: str, record: CallRecord | None) -> Step 
     if reply is None:
         return None
     with locked(reply.session_id) as it:
-        begin_again = _may_begin_again(reply, it)
-        ended = {"content": content, "begin_again": begin_again, **INTERRUPTED}
+        # Of the coach's, too: what comes after it is due.
+        ended = {"content": content, "begin_again": True, **INTERRUPTED}
         if not _close(reply, record, ended):
             return None
         _settle(reply, record, it)

@@ -10,7 +10,7 @@ from contextvars import Context
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations.database import in_writer_first
@@ -57,7 +57,8 @@ def _mark(replies: Iterable[int], waiting_since: datetime | None) -> set[int]:
         f" AND id IN (SELECT id FROM {table} WHERE {ours} ORDER BY id{lock}) RETURNING id"
     )
     since = waiting_since and connection.ops.adapt_datetimefield_value(waiting_since)
-    with connection.cursor() as cursor:
+    # On SQLite a statement outside of a transaction is not stored before all it returns is read.
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [since, *which, *which])
         return {pk for (pk,) in cursor.fetchall()}
 

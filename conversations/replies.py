@@ -19,7 +19,7 @@ from conversations.database import AWAY, in_thread, in_thread_later, in_writer, 
 from conversations.lanes import Reply, Step
 from conversations.live import hub
 from conversations.marks import Together
-from conversations.models import ConversationSession, MessageStatus
+from conversations.models import LEASE, ConversationSession, MessageStatus
 from conversations.prompts import Request
 from conversations.reservations import Lost, reserve_counted
 from conversations.runs import Run
@@ -46,6 +46,8 @@ class Runner:
         self._closed = False
         # The process is to end: it takes nothing new, and what runs may go on for a while.
         self.is_leaving = False
+        # Until then nobody's lease is judged: the database was away, and none could be renewed.
+        self._blind_until = 0.0
         self.begin_call = Together(marks.begin_calls).do
         self.await_call = Together(marks.await_calls).do
         self._watch: asyncio.Task[None] | None = None
@@ -141,6 +143,7 @@ class Runner:
                     leases.checkpoint, {message: run.text for message, run in runs.items()}
                 )
             except AWAY as error:  # it may be away for a while; the next one will do
+                self._was_blind()
                 logger.warning("Replies were not checkpointed: %s", type(error).__name__)
                 continue
             except Exception:
@@ -168,15 +171,27 @@ class Runner:
         """Take over replies whose process died; returns how many of them this call took."""
         if self.is_leaving:
             return 0
+        try:
+            return await self._take_over(conversation)
+        except AWAY:
+            self._was_blind()
+            raise
+
+    async def _take_over(self, conversation: int | None) -> int:
         taken = 0
         look = in_thread if conversation else in_thread_later
-        for message in await look(leases.lost, conversation):
+        judging = asyncio.get_running_loop().time() >= self._blind_until
+        for message in await look(leases.lost, conversation, expired=judging):
             if message in self._runs:
                 # Alive, and only kept from renewing its lease while the database was away.
                 continue
             with contextlib.suppress(ConversationSession.DoesNotExist):  # erased meanwhile
                 taken += await self.act(partial(leases.take_over, message)) is not None
         return taken
+
+    def _was_blind(self) -> None:
+        """The database was away: others may live whose leases have run out meanwhile."""
+        self._blind_until = asyncio.get_running_loop().time() + LEASE.total_seconds()
 
     def watch(self) -> None:
         """Look for lost replies every few seconds for as long as anybody listens."""
@@ -190,6 +205,8 @@ class Runner:
                 await self.recover()
             except AWAY as error:
                 logger.warning("Looking for lost replies failed: %s", type(error).__name__)
+            except Exception:
+                logger.exception("Looking for lost replies failed")
 
     async def wait(self) -> None:
         """Return once nothing runs any more."""

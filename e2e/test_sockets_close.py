@@ -263,3 +263,19 @@ def newest_code(site: Site, email: str) -> str:
     found = re.search(r"^ +(\S+)$", text, re.MULTILINE)
     assert found, text
     return found[1]
+
+
+def test_who_is_signed_out_while_the_line_is_down_reads_so_and_keeps_the_draft(
+    site, someone, watch
+):
+    """A line that is refused looks to a page like one that is dead."""
+    watch.forgive("ERR_INTERNET_DISCONNECTED")
+    page, address = someone("asleep@example.org")
+    in_step(page, address)
+    page.get_by_role("textbox", name="Your message").fill("Where were we")
+    page.context.set_offline(True)
+    expect(page.locator("[data-connection]")).to_contain_text("You are offline")
+    site.ask("end_sessions", email="asleep@example.org")
+    page.context.set_offline(False)
+    expect(page.locator("[data-connection]")).to_contain_text("signed out", timeout=30_000)
+    expect(page.get_by_role("textbox", name="Your message")).to_have_value("Where were we")

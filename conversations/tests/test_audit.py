@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -241,3 +242,38 @@ async def test_a_withdrawn_invitation_closes_its_account_too_which_comes_back_on
     assert (await again.receive_json_from(2))["type"] == "watched"
     assert await again.receive_nothing(1.5)
     await again.disconnect()
+
+
+class Ear:
+    """A listener that notes with what it was closed."""
+
+    code = None
+
+    def deliver(self, text: str) -> None:
+        pass
+
+    def hang_up(self, code: int) -> None:
+        self.code = code
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, RuntimeError])
+async def test_the_look_goes_on_after_whatever_went_wrong(guest_pass, monkeypatch, error):
+    there, looks = audit.look, []
+
+    def look(passes):
+        looks.append(passes)
+        if len(looks) == 1:
+            raise error("away")
+        return there(passes)
+
+    monkeypatch.setattr(audit, "look", look)
+    monkeypatch.setattr(audit, "EVERY_SECONDS", 0.01)
+    ear = Ear()
+    await Session.objects.all().adelete()
+    audit.auditor().admit(ear, guest_pass)
+    async with asyncio.timeout(5):
+        while ear.code is None:
+            await asyncio.sleep(0.01)
+    audit.auditor().dismiss(ear)
+    assert ear.code == SIGNED_OUT

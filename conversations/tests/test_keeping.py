@@ -13,6 +13,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Role, User
@@ -280,3 +281,16 @@ def test_of_two_accounts_at_once_one_keeps_all(guest, conversation, invitation):
     invitation.refresh_from_db()
     assert sorted(kept) == [0, 0, 0, 0, 0, 1]
     assert owner_of(conversation) == invitation.linked_user == people[kept.index(1)]
+
+
+def test_conversations_are_locked_before_what_they_spend(guest, conversation, invitation, dana):
+    """As by replies: two who lock the same rows in two orders wait for each other."""
+    invitation.refresh_from_db()
+    with CaptureQueriesContext(connection) as queries:
+        assert keeping.keep(dana, [invitation.held_as]) == 1
+    statements = [query["sql"] for query in queries]
+    asked = next(i for i, sql in enumerate(statements) if "ORDER BY" in sql and "session" in sql)
+    claimed = next(i for i, sql in enumerate(statements) if sql.startswith("UPDATE"))
+    assert asked < claimed
+    if connection.vendor == "postgresql":
+        assert statements[asked].endswith("FOR NO KEY UPDATE")

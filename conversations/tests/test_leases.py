@@ -253,3 +253,29 @@ def test_a_hold_does_not_wait_for_a_conversation_that_is_locked(conversation):
 
     with locked(conversation.pk), ThreadPoolExecutor(1) as thread:
         assert thread.submit(hold).result() is not None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("then", "due"),
+    [
+        (lambda pk: turns.end(pk), Kind.DEBRIEF),
+        (lambda pk: turns.ask(pk, uuid4(), "And now?"), Kind.ASIDE),
+    ],
+)
+def test_what_waits_for_a_note_that_is_handed_over_is_begun_by_the_next_process(
+    conversation, then, due
+):
+    reply = turns.send(conversation.pk, uuid4(), "Hello").replies[0].message
+    spoken = leases.finish(
+        reply.pk, status=MessageStatus.COMPLETE, content="Hi.", record=done(stop_reason="end_turn")
+    )
+    note = spoken.replies[0].message
+    then(conversation.pk)
+    leases.hand_over(note.pk, "", None)
+    assert [leases.take_over(pk) is not None for pk in leases.lost()] == [True]
+    streaming = conversation.messages.streaming().get()
+    assert (streaming.role, streaming.kind) == (MessageRole.COACH, due)
+    note.refresh_from_db()
+    assert (note.status, note.begin_again) == (MessageStatus.INTERRUPTED, False)
+    assert leases.lost() == []

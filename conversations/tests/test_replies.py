@@ -503,6 +503,31 @@ async def test_a_reply_runs_though_the_database_went_away_before_it_was_told(
     assert (await partner_of(conversation)).status == MessageStatus.COMPLETE
 
 
+async def test_after_an_outage_others_get_the_time_to_renew_their_leases(
+    conversation, say, model_server, monkeypatch
+):
+    late = timezone.now() - timedelta(seconds=1)
+    say_so = sync_to_async(say)
+    line = await say_so("user", "Hello")
+    streaming = {"status": MessageStatus.STREAMING, "lease_owner": "another"}
+    lost = await say_so("partner", "Half a", parent=line, **streaming)
+    await Message.objects.filter(pk=lost.pk).aupdate(lease_owner="another", lease_expires_at=late)
+
+    def away(*args, **kwargs):
+        raise OperationalError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(leases, "lost", away)
+        with pytest.raises(OperationalError):
+            await runner().recover()
+    assert await runner().recover() == 0
+    # What one that shut down left behind needs no patience.
+    left = {"status": MessageStatus.INTERRUPTED, "begin_again": True, "lease_owner": ""}
+    await Message.objects.filter(pk=lost.pk).aupdate(**left, lease_expires_at=None)
+    assert await runner().recover() == 1
+    await runner().wait()
+
+
 async def test_a_process_does_not_take_over_what_it_runs_itself(
     conversation, model_server, monkeypatch
 ):

@@ -11,6 +11,9 @@ const SYNCED_WITHIN = 16_000;
 const LOOK_EVERY = 2_000;
 const QUIET_FOR = 15_000;
 const SIGNED_OUT = 4401;
+// A refused line looks like a dead one: after so many in a row, see whether the page still opens.
+const REFUSED_AFTER = 3;
+const LOOKED_WITHIN = 4_000;
 const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
 // The server sends only so far ahead of what the page says it has taken in.
@@ -29,6 +32,7 @@ export class Connection {
   #again = false;
   #heard = 0; // when something came last
   #called = 0; // when a ping went out that nothing came after
+  #unopened = 0; // lines in a row that never were
 
   /** `holds()` gives what a `sync` frame says of the page; `received(frame)` and `changed(state)`
       are told. */
@@ -101,10 +105,12 @@ export class Connection {
     const socket = new WebSocket(this.url);
     this.#socket = socket;
     this.#taken = this.#told = 0;
+    this.#unopened++;
     this.#timer = setTimeout(() => this.#lose(), CONNECT_WITHIN);
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
       clearTimeout(this.#timer);
+      this.#unopened = 0;
       this.#heard = Date.now();
       this.changed("open");
       this.sync();
@@ -130,12 +136,14 @@ export class Connection {
   }
 
   /** The session ended, or only its key is new: then the page still opens, and the line too. */
-  async #signedOut() {
-    const page = await fetch(location.href, { method: "HEAD" }).catch(() => null);
-    if (page?.ok) return this.#open();
-    this.#over = page !== null;
-    this.changed(this.#over ? FINAL[SIGNED_OUT] : "lost");
-    if (!this.#over) this.#timer = setTimeout(() => this.#open(), UNWANTED_DELAY);
+  async #look(code) {
+    const signal = AbortSignal.timeout(LOOKED_WITHIN);
+    const page = await fetch(location.href, { method: "HEAD", signal }).catch(() => null);
+    if (this.#over || this.#socket) return;
+    this.#over = page !== null && !page.ok && page.status < 500;
+    if (this.#over) this.changed(FINAL[SIGNED_OUT]);
+    else if (page?.ok && code === SIGNED_OUT) this.#open();
+    else this.#retry(code);
   }
 
   #lose(code) {
@@ -145,10 +153,14 @@ export class Connection {
     this.#asked = this.#called = 0;
     socket?.close();
     if (this.#over) return;
-    if (code === SIGNED_OUT) return this.#signedOut();
+    if (code === SIGNED_OUT || this.#unopened >= REFUSED_AFTER) return this.#look(code);
     this.#over = code in FINAL;
-    this.changed(FINAL[code] ?? "lost");
-    if (this.#over) return;
+    if (this.#over) return this.changed(FINAL[code]);
+    this.#retry(code);
+  }
+
+  #retry(code) {
+    this.changed("lost");
     // Half of the delay is chance, so that pages do not all come back in the same moment.
     const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#tries++);
     const delay = (code === FLOODED ? UNWANTED_DELAY : longest) * (0.5 + Math.random() / 2);

@@ -7,6 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import override_settings
 
+from conversations import database
 from e2e import chromium
 from e2e.model_server import ModelServer
 
@@ -36,6 +37,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skipped:
         terminalreporter.section("BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
         terminalreporter.line(f"{len(skipped)} tests were skipped: {WITHOUT_CHROMIUM}.", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Tables are emptied only once nobody writes any more: PostgreSQL would call it a deadlock."""
+    marker = item.get_closest_marker("django_db")
+    if marker is not None and marker.kwargs.get("transaction"):
+        database.settle()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -306,6 +306,8 @@ REPLY_CHUNK_SECONDS = env.float("REPLY_CHUNK_SECONDS", default=30)
 REPLY_SECONDS = env.float("REPLY_SECONDS", default=180)
 # Seconds that running replies may go on after SIGTERM.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", default=10)
+# Between looks for bulk invitations that were interrupted.
+HOUSEKEEPING_SECONDS = env.float("HOUSEKEEPING_SECONDS", default=30)
 
 # --- Mail --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Final
 
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 
 from conversations.database import in_thread, in_thread_later
@@ -19,10 +20,6 @@ from invitations import sending
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 3600.0
-# After the start, which has other things to do.
-FIRST_SECONDS: Final = 30.0
-# A dead sender's lease takes a minute to run out; the progress page promises two.
-MAIL_SECONDS: Final = 30.0
 
 
 class Housekeeper:
@@ -30,9 +27,11 @@ class Housekeeper:
 
     def __init__(
         self,
-        first: float = FIRST_SECONDS,
+        # After the start, which has other things to do.
+        first: float = settings.HOUSEKEEPING_SECONDS,
         every: float = EVERY_SECONDS,
-        mails: float = MAIL_SECONDS,
+        # A dead sender's lease takes a minute to run out; the progress page promises two.
+        mails: float = settings.HOUSEKEEPING_SECONDS,
     ) -> None:
         self._first, self._every, self._mails = first, every, mails
         self._tasks: list[asyncio.Task[None]] = []

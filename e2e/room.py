@@ -1,5 +1,6 @@
 """The conversation page as a person uses it: by roles, names and words."""
 
+import contextlib
 import re
 from typing import Any
 
@@ -91,7 +92,18 @@ class Room:
         return self.page.locator(f"#turn-{message} .turn-text").inner_text()
 
     def same_as_database(self) -> None:
-        """Every row is on the page once, in order, with its text; and nothing else is."""
+        """Every row is on the page once, in order, with its text; and nothing else is.
+
+        A note may begin, or go on, between a look at the one and a look at the other.
+        """
+        for _ in range(PATIENCE // 100):
+            with contextlib.suppress(AssertionError):
+                self._is_same_as_database()
+                return
+            self.page.wait_for_timeout(100)
+        self._is_same_as_database()
+
+    def _is_same_as_database(self) -> None:
         rows = [row for row in self.rows if row["kind"] != "debrief"]
         for pane, kinds in (("conversation", ("turn",)), ("coach", ("note", "aside"))):
             items = self.page.locator(f"[data-turns={pane}] > li")

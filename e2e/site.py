@@ -45,6 +45,7 @@ class Site:
             "CSRF_TRUSTED_ORIGINS": "",
             "REDIS_PREFIX": name,
             "PYTHONUNBUFFERED": "1",
+            "HOUSEKEEPING_SECONDS": "3600",  # tests say themselves when it is time
             **environment,
         }
         self.database = ""

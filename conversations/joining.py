@@ -44,6 +44,8 @@ def answer(request: HttpRequest, group: GroupLink | None) -> Outcome:
         return entrance.answer(request, place)
     if group is None or group.revoked_at:
         return entrance.unavailable(request, "unknown", 404)
+    if request.POST.get("action") == entrance.SIGN:
+        return HttpResponse(status=204)
     if request.method != "POST" or not group.is_open or group.left < 1:
         return show(request, group)
     if request.POST.get("action") == "sign-in":

@@ -126,8 +126,7 @@ def answer(request: HttpRequest, invitation: Invitation | None) -> Outcome:
     if request.method != "POST" or invitation.revoked_at:
         return show(request, invitation)
     action = request.POST.get("action")
-    # The inviter, who looks at what they sent, is not whom it waits for.
-    if action != SIGN or claims.account_of(request) != invitation.created_by:
+    if action != SIGN or not claims.looks_on(claims.account_of(request), invitation):
         invitation.open_page()
     if action == SIGN:
         return HttpResponse(status=204)

@@ -143,6 +143,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def take_as_sent(self) -> int:
         """Believe that unclear ones have arrived. Returns how many."""
+    def note_sent(self) -> int:
+        """Note of those that no sender is at that they went out otherwise. Returns how many."""
+        idle = Q(state__in=[State.WAITING, State.FAILED]) | standing_at(State.UNCLEAR)
+        return self.filter(idle).update(state=State.SENT, failure="")
+
+    @transaction.atomic
         return self.in_state(State.UNCLEAR).update(state=State.SENT, failure="")
 
     def claim_next(self) -> "Delivery | None":

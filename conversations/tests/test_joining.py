@@ -90,6 +90,16 @@ def test_it_says_who_invites_to_what_how_long_until_when_and_how_many_may_come(c
     assert "SECRET" not in page
 
 
+def test_it_tells_passers_by_nobodys_address(client, group, url):
+    User.objects.update(name="")
+    GroupLink.objects.update(personal_note="Welcome.")
+    page = text(client.get(url))
+    assert "Somebody on the staff invites you to rehearse" in page
+    assert "of this site may read it" in page
+    assert "So that the staff know who came." in page
+    assert group.created_by.email not in page
+
+
 def test_it_is_for_nobody_elses_eyes(client, url):
     for response in (client.get(url), take(Client(), url), client.put(url), client.get("/join/x/")):
         assert response["Referrer-Policy"] == "no-referrer"

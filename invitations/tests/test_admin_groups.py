@@ -3,6 +3,7 @@ from datetime import timedelta
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
+from accounts.models import User
 from config.tests.desk import DeskTestCase, admin_url, make_invitation, make_scenario
 from invitations.models import GroupLink, Invitation, QuotaPreset
 from invitations.tests.test_admin_changes import read
@@ -210,6 +211,13 @@ class PosterTests(GroupTestCase):
         for group in (self.make(revoked_at=now), self.make(expires_at=now - timedelta(1))):
             assert self.client.get(self.url(group)).status_code == 404
         assert self.client.get(admin_url(MODEL, "poster", "none")).status_code == 404
+
+    def test_the_poster_of_who_has_no_name_shows_no_address(self):
+        User.objects.filter(pk=self.ada.pk).update(name="")
+        group = self.make()
+        html = self.page(admin_url(MODEL, "poster", group.pk))
+        assert "Somebody on the staff invites you." in html
+        assert self.ada.email not in html
 
 
 class RevokeTests(GroupTestCase):

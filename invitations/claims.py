@@ -56,7 +56,7 @@ def is_somebody_else(user: User | None, invitation: Invitation) -> bool:
 
 
 def looks_on(user: User | None, invitation: Invitation) -> bool:
-    """Whether `user`, who is signed in, is the inviter or of the staff and not whom it waits for."""
+    """Whether `user` is the inviter, or of the staff, and not whom `invitation` waits for."""
     if user is None or user.pk == invitation.linked_user_id:
         return False
     is_recipient = user.email.casefold() == invitation.recipient_email.casefold()

@@ -16,6 +16,7 @@ from config.admin import DeskAdmin, warning_list
 from conversations import erasure
 from conversations.belongings import Belongings
 from conversations.entrance import lacks_budget, newest
+from conversations.models import ConversationSession
 from invitations.admin import InvitationAdmin
 from invitations.models import Invitation, Status
 
@@ -121,11 +122,34 @@ class GuestAdmin(InvitationAdmin):
             messages.success(request, f"Erased, with conversations: {count}.")
         return None
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What a guest said goes with their invitation: that is another permission."""
+        if not super().has_delete_permission(request, obj):
+            return False
+        return (
+            obj is None
+            or self.has_erase_permission(request)
+            or not guests_conversations([obj]).exists()
+        )
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
+        """As Django's, with the conversations that go, which it would only unlink."""
+        rows = list(objs)
+        found, counts, lacking, protected = super().get_deleted_objects(rows, request)
+        if count := guests_conversations(rows).count():
+            counts = {**counts, "conversations": count}
+        return found, counts, lacking, protected
+
     def delete_model(self, request: HttpRequest, obj: Invitation) -> None:
         """Without its invitation nobody could say any more whose a guest's conversation is."""
         if not obj.linked_user_id:
             erasure.erase_guest(obj)
         super().delete_model(request, obj)
+
+
+def guests_conversations(invitations: Iterable[Invitation]) -> QuerySet[ConversationSession]:
+    """What guests said on `invitations`, which no account owns and nobody could find any more."""
+    return ConversationSession.objects.filter(invitation__in=list(invitations), user=None)
 
 
 def ask(

@@ -66,12 +66,18 @@ def door(view: View) -> View:
 
 def refused(request: HttpRequest) -> HttpResponse | None:
     """The answer to a forged claim, or to one too many from the visitor's address."""
-    limit = SIGNS if request.POST.get("action") == SIGN else CLAIMS
+    limit = SIGNS if is_sign(request) else CLAIMS
     if request.method == "POST" and not limit.take(
         addresses.network(addresses.of_request(request))
     ):
         return render(request, "429.html", status=429)
     return refuse_forgery(request)
+
+
+def is_sign(request: HttpRequest) -> bool:
+    """Whether it says that a person is at an invitation's page; a group's page says nothing."""
+    at_group = request.resolver_match is not None and request.resolver_match.app_name == "join"
+    return request.POST.get("action") == SIGN and not at_group
 
 
 @door
@@ -120,8 +126,7 @@ def answer(request: HttpRequest, invitation: Invitation | None) -> Outcome:
     if request.method != "POST" or invitation.revoked_at:
         return show(request, invitation)
     action = request.POST.get("action")
-    # The inviter, who looks at what they sent, is not whom it waits for.
-    if action != SIGN or claims.account_of(request) != invitation.created_by:
+    if action != SIGN or not claims.looks_on(claims.account_of(request), invitation):
         invitation.open_page()
     if action == SIGN:
         return HttpResponse(status=204)

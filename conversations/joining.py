@@ -44,6 +44,8 @@ def answer(request: HttpRequest, group: GroupLink | None) -> Outcome:
         return entrance.answer(request, place)
     if group is None or group.revoked_at:
         return entrance.unavailable(request, "unknown", 404)
+    if request.POST.get("action") == entrance.SIGN:
+        return HttpResponse(status=204)
     if request.method != "POST" or not group.is_open or group.left < 1:
         return show(request, group)
     if request.POST.get("action") == "sign-in":
@@ -60,11 +62,13 @@ def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpRespo
     if not group.is_open or group.left < 1:
         context = {"group": group, "reason": group.status.value}
         return render(request, "invitations/join_closed.html", context, status=410)
+    inviter = group.created_by
     context = {
         "group": group,
         "invitation": group,  # what the facts about one are told of
         "scenario": entrance.offered(group),
-        "who_reads": who_may_read(group.created_by),
+        # Never by address: the page is for whoever passes.
+        "who_reads": who_may_read(inviter if inviter.name else None),
         "key": uuid4(),
         "name": request.POST.get("name", ""),
     }

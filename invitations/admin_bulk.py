@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.models import User
 from config.admin import DeskAdmin, RecordAdmin, badge, number, when
 from invitations import sending
 from invitations.admin_bulk_form import BulkForm
@@ -64,28 +66,42 @@ class BatchAdmin(AsInvitations, DeskAdmin):
         form.instance.created_by = request.user
         preview = None
         if request.method == "POST" and form.is_valid():
-            if "_send" in request.POST and (batch := self._sent_already(form)):
+            if "_send" in request.POST and (batch := self._send(request, form)):
                 return see(batch)
             preview = form.preview()
-            if "_send" in request.POST and preview.people:
-                if request.POST.get("seen") == preview.digest:
-                    return self._begin(request, form, preview)
-                messages.warning(request, "The list has changed since you looked. Look again.")
             form = form.with_recipients(preview.text)
         return self._form_page(request, form, preview)
+
+    @transaction.atomic
+    def _send(self, request: HttpRequest, form: BulkForm) -> Batch | None:
+        """The batch that the form makes or made; None where it is not what was looked at.
+
+        The inviter's row is locked, so that of forms sent at once each sees whom the one before
+        has invited.
+        """
+        User.objects.select_for_update(no_key=True).get(pk=form.instance.created_by.pk)
+        if batch := self._sent_already(form):
+            return batch
+        preview = form.preview()
+        if not preview.people:
+            return None
+        if request.POST.get("seen") == preview.digest:
+            return self._begin(request, form, preview)
+        messages.warning(request, "The list has changed since you looked. Look again.")
+        return None
 
     def _sent_already(self, form: BulkForm) -> Batch | None:
         """The batch of a button that was pressed twice."""
         mine = Batch.objects.filter(created_by=form.instance.created_by)
         return mine.filter(key=form.instance.key).first()
 
-    def _begin(self, request: HttpRequest, form: BulkForm, preview: Preview) -> HttpResponse:
+    def _begin(self, request: HttpRequest, form: BulkForm, preview: Preview) -> Batch:
         batch, is_new = sending.begin(form.instance, preview.people)
         if is_new:
             self.log_addition(request, batch, f"Invited {number(len(preview.people))} people.")
             for words in preview.left_out:
                 messages.warning(request, words)
-        return see(batch)
+        return batch
 
     def _form_page(
         self, request: HttpRequest, form: BulkForm, preview: Preview | None

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from invitations.admin_forms import tokens_field
+from invitations.admin_forms import QUOTA_FIELDS, tokens_field
 from invitations.admin_offers import OfferForm
 from invitations.groups import GroupLink
 
@@ -22,7 +22,10 @@ class NewGroupForm(OfferForm):
 
 
 class ChangeGroupForm(NewGroupForm):
-    """An existing group link: what changes holds for who comes from now on."""
+    """An existing group link: what changes holds for who comes from now on.
+
+    Only what was changed on the page is written, as of an invitation.
+    """
 
     preset = None  # type: ignore[assignment]
     tokens = tokens_field(
@@ -34,9 +37,13 @@ class ChangeGroupForm(NewGroupForm):
         super().__init__(*args, **kwargs)
         self.fields["tokens"].initial = self.instance.limit
         self.fields["quota_label"].initial = self.instance.quota.get("label", "")
+        for field in self.fields.values():
+            field.show_hidden_initial = True
 
     def clean_places(self) -> int:
         places = int(self.cleaned_data["places"])
+        if "places" not in self.changed_data:
+            return self.instance.places
         # The row is locked while this runs, so that nobody comes in meanwhile.
         if places < self.instance.taken:
             raise forms.ValidationError(
@@ -47,6 +54,15 @@ class ChangeGroupForm(NewGroupForm):
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = forms.ModelForm.clean(self) or self.cleaned_data
-        if data.get("tokens"):
-            self.instance.quota = {"tokens": data["tokens"], "label": data.get("quota_label", "")}
+        quota = dict(self.instance.quota)
+        if "tokens" in self.changed_data and data.get("tokens"):
+            quota["tokens"] = data["tokens"]
+        if "quota_label" in self.changed_data:
+            quota["label"] = data.get("quota_label", "")
+        self.instance.quota = quota
         return data
+
+    def write(self) -> None:
+        """Store what was changed and nothing else."""
+        self.instance.save(update_fields={QUOTA_FIELDS.get(n, n) for n in self.changed_data})
+        self.instance.refresh_from_db()

@@ -164,9 +164,11 @@ class GroupLinkAdmin(AsInvitations, DeskAdmin):
         return field
 
     def save_model(self, request: HttpRequest, obj: GroupLink, form: Any, change: bool) -> None:
-        if not change:
-            assert request.user.is_authenticated
-            obj.created_by = request.user
+        if change:
+            form.write()
+            return
+        assert request.user.is_authenticated
+        obj.created_by = request.user
         super().save_model(request, obj, form, change)
 
     # --- Poster ------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from django.db import models
-from django.db.models import Count, F, Q
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from invitations.offers import Offer
@@ -141,9 +143,21 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Have failed and unclear ones wait for a sender once more. Returns how many."""
         return self.in_state(State.FAILED, State.UNCLEAR).update(state=State.WAITING, failure="")
 
+    def note_sent(self) -> int:
+        """Note of those that no sender is at that they went out otherwise. Returns how many."""
+        idle = Q(state__in=[State.WAITING, State.FAILED]) | standing_at(State.UNCLEAR)
+        return self.filter(idle).update(state=State.SENT, failure="")
+
+    @transaction.atomic
     def take_as_sent(self) -> int:
-        """Believe that unclear ones have arrived. Returns how many."""
-        return self.in_state(State.UNCLEAR).update(state=State.SENT, failure="")
+        """Believe that unclear ones have arrived, when they were sent. Returns how many."""
+        unclear = self.in_state(State.UNCLEAR)
+        begun = Delivery.objects.filter(invitation=OuterRef("pk")).values("begun_at")
+        invitations = apps.get_model("invitations.Invitation")._default_manager
+        invitations.filter(sent_at=None, delivery__in=unclear).update(
+            sent_at=Coalesce(Subquery(begun), timezone.now())
+        )
+        return unclear.update(state=State.SENT, failure="")
 
     def claim_next(self) -> "Delivery | None":
         """Take the next waiting one to send it; None when there is none."""

@@ -55,6 +55,14 @@ def is_somebody_else(user: User | None, invitation: Invitation) -> bool:
     )
 
 
+def looks_on(user: User | None, invitation: Invitation) -> bool:
+    """Whether `user` is the inviter, or of the staff, and not whom `invitation` waits for."""
+    if user is None or user.pk == invitation.linked_user_id:
+        return False
+    is_recipient = user.email.casefold() == invitation.recipient_email.casefold()
+    return not is_recipient and (user.is_staff or user.pk == invitation.created_by_id)
+
+
 def is_meant(request: HttpRequest, invitation: Invitation) -> bool:
     """Whether the visitor has seen whose `invitation` becomes by their press of a button.
 

@@ -328,7 +328,9 @@ class Invitation(models.Model):
         message(self).send()
         self.sent_at = timezone.now()
         # Not where the link was replaced meanwhile: the new one has not been sent.
-        type(self).objects.filter(pk=self.pk, token=self.token).update(sent_at=self.sent_at)
+        same = type(self).objects.filter(pk=self.pk, token=self.token)
+        if same.update(sent_at=self.sent_at):
+            Delivery.objects.filter(invitation=self.pk).note_sent()
 
     def new_link(self) -> None:
         """Replace the token: the old link is closed, and so are browsers that came in by it.

@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods
 
+from config import addresses
 from config.limits import Limit
 from invitations import claims
 from invitations.mailing import one_line
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 # A few typing errors' worth: nobody is to be pestered by way of somebody's invitation.
 MAILS: Final = Limit("own-link-mails", 3, 24 * 60 * 60)
+# Nor by way of a group's link, where each place is an invitation more.
+MAILS_TO: Final = Limit("own-link-mails-to", 3, 24 * 60 * 60)
+MAILS_FROM: Final = Limit("own-link-mails-from", 60, 60 * 60)
 
 
 class AddressForm(forms.Form):
@@ -41,7 +45,7 @@ def own_link(request: HttpRequest, pk: str) -> HttpResponse:
     """Show a guest the link of the invitation that their browser holds; POST mails it."""
     invitation = held(request, pk)
     form = AddressForm(request.POST or None)
-    if request.method == "POST" and form.is_valid() and mailed(invitation, form):
+    if request.method == "POST" and form.is_valid() and mailed(request, invitation, form):
         messages.success(request, f"Sent to {form.cleaned_data['email']}.")
         return HttpResponseRedirect(request.path, status=303)
     last = invitation.sessions.order_by("status", "-started_at").first()  # active before ended
@@ -66,9 +70,9 @@ def held(request: HttpRequest, pk: str) -> Invitation:
     return invitation
 
 
-def mailed(invitation: Invitation, form: AddressForm) -> bool:
+def mailed(request: HttpRequest, invitation: Invitation, form: AddressForm) -> bool:
     """Mail the link to the address of a valid form; else the form says why not."""
-    if not MAILS.take(invitation.pk):
+    if not may_mail(request, invitation, form.cleaned_data["email"]):
         form.add_error("email", "Enough mails for today. Copy the link instead, or come back.")
         return False
     try:
@@ -78,6 +82,15 @@ def mailed(invitation: Invitation, form: AddressForm) -> bool:
         form.add_error("email", "The mail could not be sent. Copy the link instead.")
         return False
     return True
+
+
+def may_mail(request: HttpRequest, invitation: Invitation, email: str) -> bool:
+    """Count a mail by its invitation, its address and the network that asks for it."""
+    return (
+        MAILS.take(invitation.pk)
+        and MAILS_FROM.take(addresses.network(addresses.of_request(request)))
+        and MAILS_TO.take(email.casefold())
+    )
 
 
 def message(invitation: Invitation, email: str) -> EmailMessage:

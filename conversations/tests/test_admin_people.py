@@ -145,6 +145,35 @@ class GuestTests(DeskTestCase):
         assert not Invitation.objects.exists()
         assert not ConversationSession.objects.exists()
 
+    def test_deleting_an_invitation_says_how_many_conversations_go(self):
+        url = admin_url(INVITATIONS, "delete", self.invitation.pk)
+        assert "Conversations: 1" in self.page(url)
+
+        ConversationSession.objects.update(user=self.lena)
+        assert "Conversations:" not in self.page(url)
+
+    def test_who_may_not_delete_conversations_deletes_none_with_an_invitation(self):
+        self.sign_in(self.sten, "invitations.view_invitation", "invitations.delete_invitation")
+        url = admin_url(INVITATIONS, "delete", self.invitation.pk)
+
+        assert self.client.get(url).status_code == 403
+        assert self.client.post(url, {"post": "yes"}).status_code == 403
+        assert Message.objects.exists()
+
+        ConversationSession.objects.update(user=self.lena)
+        self.client.post(url, {"post": "yes"})
+        assert not Invitation.objects.exists()
+        assert Message.objects.exists()
+
+    def test_who_may_delete_both_deletes_both(self):
+        allowed = ("conversations.delete_conversationsession", "invitations.delete_invitation")
+        self.sign_in(self.sten, "invitations.view_invitation", *allowed)
+
+        self.client.post(admin_url(INVITATIONS, "delete", self.invitation.pk), {"post": "yes"})
+
+        assert not Invitation.objects.exists()
+        assert not ConversationSession.objects.exists()
+
 
 class RoleTests(DeskTestCase):
     def test_an_administrator_made_a_user_can_be_erased(self):

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.tests.people import PASSWORD, person
+from config.limits import Limit
 from config.logs import HideInvitationLinks
+from conversations import entrance
 from conversations.models import ConversationSession
 from invitations.models import GroupLink, Invitation
 
@@ -86,6 +88,16 @@ def test_it_says_who_invites_to_what_how_long_until_when_and_how_many_may_come(c
         assert words in page, words
     assert "whoever has this link" not in page
     assert "SECRET" not in page
+
+
+def test_it_tells_passers_by_nobodys_address(client, group, url):
+    User.objects.update(name="")
+    GroupLink.objects.update(personal_note="Welcome.")
+    page = text(client.get(url))
+    assert "Somebody on the staff invites you to rehearse" in page
+    assert "of this site may read it" in page
+    assert "So that the staff know who came." in page
+    assert group.created_by.email not in page
 
 
 def test_it_is_for_nobody_elses_eyes(client, url):
@@ -229,6 +241,22 @@ def test_without_a_scenario_the_learner_chooses(client, url):
     assert "You choose" in text(client.get(url))
     assert take(client, url)["Location"] == "/scenarios/"
     assert taken() == (1, 1)
+
+
+def test_a_sign_of_somebody_at_the_page_takes_no_place(client, url):
+    response = take(client, url, action="opened")
+    assert (response.status_code, response.content) == (204, b"")
+    assert taken() == (0, 0)
+    conversation = take(client, url)["Location"]
+    assert take(client, url, action="opened").status_code == 204
+    assert take(client, url)["Location"] == conversation
+    assert taken() == (1, 1)
+
+
+def test_no_sign_comes_round_the_limit_of_claims(client, url, monkeypatch):
+    monkeypatch.setattr(entrance, "CLAIMS", Limit("claims", 1, 3600))
+    assert take(client, url, action="opened").status_code == 204
+    assert take(client, url, action="opened").status_code == 429
 
 
 # --- What lets nobody in -------------------------------------------------------------------

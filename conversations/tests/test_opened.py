@@ -122,3 +122,16 @@ def test_the_inviter_who_looks_at_it_does_not_open_it(client, invitation, url):
     client.force_login(person("dana@example.com"))
     client.post(url, SIGN)
     assert opened()
+
+
+def test_nor_does_anybody_else_of_the_staff(client, url):
+    client.force_login(person("other@example.org", is_staff=True))
+    assert client.post(url, SIGN).status_code == 204
+    assert not opened()
+
+
+def test_staff_whom_it_was_sent_to_open_it(client, invitation, url):
+    Invitation.objects.update(recipient_email="Other@example.org")
+    client.force_login(person("other@example.org", is_staff=True))
+    client.post(url, SIGN)
+    assert opened()

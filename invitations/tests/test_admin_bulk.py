@@ -3,16 +3,20 @@ from datetime import timedelta
 from unittest.mock import patch
 from uuid import uuid4
 
+import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import Role, User
 from config.tests.desk import DeskTestCase, admin_url, make_invitation, make_scenario
 from invitations import sending
 from invitations.admin_bulk_form import MOST_BYTES
 from invitations.bulk import Batch, Delivery, State
 from invitations.models import Invitation, QuotaPreset
+from invitations.tests.racing import all_at_once
 
 MODEL = "invitations.batch"
 LIST = "Ann Ash <ann@example.org>; bob@example.org\nrubbish\nBOB@example.org"
@@ -467,3 +471,32 @@ class ListTests(BulkTestCase):
         self.client.post(self.url(batch), {"action": "arrived", "delivery": delivery.pk})
         delivery.refresh_from_db()
         assert delivery.state == State.SENT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_four_forms_sent_at_once_one_invites_an_address(monkeypatch):
+    monkeypatch.setattr("invitations.sending.start", lambda batch: None)
+    create = User.objects.create_user
+    ada = create("ada@example.org", name="Ada", role=Role.ADMIN, is_staff=True)
+    forms = [ready(ada) for _ in range(4)]
+
+    answers = all_at_once([lambda c=client, f=fields: c.post(*f) for client, fields in forms])
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 303]
+    assert (Invitation.objects.count(), Batch.objects.count()) == (1, 1)
+
+
+def ready(user):
+    """A browser, and a form that its user has looked at and is about to send."""
+    client = Client()
+    client.force_login(user, backend="accounts.backends.RoleBackend")
+    fields = {
+        "recipients": "kim@example.org",
+        "tokens": "5000",
+        "expires_at_0": "2099-01-01",
+        "expires_at_1": "12:00:00",
+        "key": str(uuid4()),
+    }
+    url = admin_url(MODEL, "add")
+    seen = client.post(url, fields).context["preview"].digest
+    return client, (url, fields | {"seen": seen, "_send": "yes"})

@@ -3,8 +3,10 @@ from datetime import timedelta
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
+from accounts.models import User
 from config.tests.desk import DeskTestCase, admin_url, make_invitation, make_scenario
 from invitations.models import GroupLink, Invitation, QuotaPreset
+from invitations.tests.test_admin_changes import read
 
 MODEL = "invitations.grouplink"
 
@@ -115,6 +117,27 @@ class FormTests(GroupTestCase):
 
         self.assertContains(response, "4 places are taken already")
 
+    def test_what_a_colleague_changed_meanwhile_is_not_set_back(self):
+        group = self.make(scenario=self.scenario, personal_note="One.\nTwo.")
+        url = admin_url(MODEL, "change", group.pk)
+        seen = read(self.client, url)
+        GroupLink.objects.update(
+            places=60, taken=40, quota={"tokens": 5_000, "label": "Tiny"}, personal_note="Theirs."
+        )
+
+        self.client.post(url, seen | {"label": "Renamed"})
+
+        group.refresh_from_db()
+        assert (group.label, group.places, group.personal_note) == ("Renamed", 60, "Theirs.")
+        assert group.quota == {"tokens": 5_000, "label": "Tiny"}
+        assert LogEntry.objects.get().get_change_message() == (
+            "Changed Name from Nursing to Renamed."
+        )
+
+        self.client.post(url, read(self.client, url) | {"tokens": "7000"})
+        group.refresh_from_db()
+        assert group.quota == {"tokens": 7_000, "label": "Tiny"}
+
     def test_a_change_of_budget_is_for_those_who_come_later(self):
         group = self.make()
         self.came(group)
@@ -188,6 +211,13 @@ class PosterTests(GroupTestCase):
         for group in (self.make(revoked_at=now), self.make(expires_at=now - timedelta(1))):
             assert self.client.get(self.url(group)).status_code == 404
         assert self.client.get(admin_url(MODEL, "poster", "none")).status_code == 404
+
+    def test_the_poster_of_who_has_no_name_shows_no_address(self):
+        User.objects.filter(pk=self.ada.pk).update(name="")
+        group = self.make()
+        html = self.page(admin_url(MODEL, "poster", group.pk))
+        assert "Somebody on the staff invites you." in html
+        assert self.ada.email not in html
 
 
 class RevokeTests(GroupTestCase):

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.tests.people import person
+from config.limits import Limit
 from invitations import own_link
 from invitations.models import Invitation
 from invitations.tests import making
@@ -101,6 +102,34 @@ def test_nobody_is_pestered(guest, url):
         guest.post(url, {"email": "me@example.org"})
     assert "Enough mails for today" in guest.post(url, {"email": "me@example.org"}).content.decode()
     assert len(mail.outbox) == own_link.MAILS.amount
+
+
+@pytest.fixture
+def others(invitation) -> list[Client]:
+    """Browsers that hold invitations of their own, by the address of their pages."""
+    clients = []
+    for _ in range(4):
+        client = Client()
+        other = making.invitation()
+        client.post(other.get_absolute_url())
+        client.own = f"/invite/own/{other.pk}/"
+        clients.append(client)
+    return clients
+
+
+def test_nobody_is_pestered_by_way_of_many_invitations_either(others):
+    pages = [c.post(c.own, {"email": "ME@example.org"}) for c in others[:3]]
+    assert [page.status_code for page in pages] == [303, 303, 303]
+    refused = others[3].post(others[3].own, {"email": "me@example.org"})
+    assert "Enough mails for today" in refused.content.decode()
+    assert others[3].post(others[3].own, {"email": "her@example.org"}).status_code == 303
+
+
+def test_one_network_mails_so_many_and_no_more(others, monkeypatch):
+    monkeypatch.setattr(own_link, "MAILS_FROM", Limit("own-link-mails-from", 2, 3600))
+    for place, client in enumerate(others):
+        client.post(client.own, {"email": f"{place}@example.org"})
+    assert len(mail.outbox) == 2
 
 
 def test_a_mail_that_fails_leaves_the_link_to_copy(guest, url, invitation, caplog, monkeypatch):

@@ -17,7 +17,7 @@ from django.utils import timezone
 from invitations import bulk, sending
 from invitations.addresses import read
 from invitations.bulk import Batch, Delivery, Halt, State
-from invitations.models import Invitation
+from invitations.models import Invitation, Status
 from invitations.tests import making
 
 SEND = "django.core.mail.backends.locmem.EmailBackend.send_messages"
@@ -425,3 +425,56 @@ def test_one_batch_has_one_sender():
         thread.join()
 
     assert sorted(taken) == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.FAILED, State.UNCLEAR, "lost"])
+def test_one_that_was_sent_by_hand_meanwhile_is_not_sent_again(state):
+    batch = make("ann@example.org")
+    batch.halt()
+    long_ago = timezone.now() - timedelta(hours=1)
+    lost = {"state": State.SENDING, "begun_at": long_ago}
+    batch.deliveries.update(**(lost if state == "lost" else {"state": state, "failure": "cut"}))
+
+    Invitation.objects.get().send()
+    batch.deliveries.send_again()
+    batch.go_on()
+    send(batch)
+
+    assert reached() == ["ann@example.org"]
+    delivery = batch.deliveries.get()
+    assert (delivery.state, delivery.failure) == (State.SENT, "")
+
+
+def test_one_that_a_sender_is_at_is_left_to_it_when_sent_by_hand():
+    batch = make("ann@example.org")
+    delivery = batch.deliveries.claim_next()
+
+    Invitation.objects.get().send()
+
+    assert delivery.finish(State.FAILED, "refused")
+
+
+def test_a_mail_by_hand_whose_link_was_replaced_meanwhile_leaves_the_new_one_to_send():
+    batch = make("ann@example.org")
+    old = Invitation.objects.get()
+    Invitation.objects.get().new_link()
+
+    old.send()
+
+    assert states(batch) == [State.WAITING]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_one_that_is_said_to_have_arrived_was_sent_when_it_was_begun(begun):
+    batch = make("ann@example.org", "bob@example.org")
+    then = timezone.now() - timedelta(hours=1)
+    batch.deliveries.update(state=State.UNCLEAR, failure="cut", begun_at=then if begun else None)
+    earlier = then - timedelta(hours=1)
+    Invitation.objects.filter(recipient_email="bob@example.org").update(sent_at=earlier)
+
+    assert batch.deliveries.take_as_sent() == 2
+
+    ann, bob = Invitation.objects.order_by("recipient_email")
+    assert ann.sent_at == then if begun else ann.sent_at > then
+    assert bob.sent_at == earlier
+    assert ann.status == Status.SENT

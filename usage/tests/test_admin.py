@@ -102,7 +102,7 @@ class UsageTests(DeskTestCase):
     def test_it_counts_no_further_than_it_shows(self):
         for _ in range(4):
             make_log()
-        with mock.patch("config.large.MOST", 3):
+        with mock.patch("config.large.CappedPaginator.most", 3):
             response = self.client.get(self.list)
 
         assert (response.context["cl"].result_count, "usage_total" in response.context) == (

@@ -22,4 +22,5 @@ class NulMiddleware(MiddlewareMixin):
     async def __acall__(self, request: HttpRequest) -> Any:
         """As Django's, without a thread for what waits for nothing."""
         self.process_request(request)
-        return await self.get_response(request)
+        get_response: Any = self.get_response
+        return await get_response(request)

@@ -47,3 +47,8 @@ def test_a_form_with_one_is_shown_again(signed_in):
     response = signed_in.post(url, {"name": "a\0b"})
     assert response.status_code == 200
     assert "Null characters are not allowed." in response.content.decode()
+
+
+async def test_a_server_that_is_asynchronous_says_the_same(async_client):
+    assert (await async_client.get("/accounts/login/?next=%00")).status_code == 400
+    assert (await async_client.get("/%00")).status_code == 404

@@ -12,21 +12,23 @@ MOST: Final = 5_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than `MOST`, and so has no page further away, which would be slow."""
+    """Counts no further than `most`, and so has no page further away, which would be slow."""
+
+    most = MOST
 
     @cached_property
     def _found(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: MOST + 1].count())
+        return int(rows.order_by()[: self.most + 1].count())
 
     @property
     def is_capped(self) -> bool:
         """Whether there is more than it shows."""
-        return self._found > MOST
+        return self._found > self.most
 
     @cached_property
     def count(self) -> int:
-        return min(self._found, MOST)
+        return min(self._found, self.most)
 
 
 class LargeRecordAdmin(RecordAdmin):

@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.signed_in.DeviceMiddleware",
+    "config.nul.NulMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -1,24 +1,26 @@
 """Messages in the admin: where a reply went wrong, row by row, without what was said."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import smart_split
+from django.utils.text import smart_split, unescape_string_literal
 
 from config.admin import READS_TRANSCRIPTS, badge, is_administrator, number, when
-from config.large import LargeRecordAdmin
+from config.large import CappedPaginator, LargeRecordAdmin
 from conversations import failures
-from conversations.models import Message, MessageStatus
+from conversations.models import ConversationSession, Message, MessageStatus
 from conversations.viewings import Viewing
 
 ON_LIST: Final = "conversations_message_changelist"
+# Rows of a search, all of whose conversations are recorded.
+MOST_FOUND: Final = 500
 TONES = {
     MessageStatus.STREAMING: "busy",
     MessageStatus.COMPLETE: "good",
@@ -94,10 +96,16 @@ class MessageAdmin(LargeRecordAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changes = super().get_changelist_instance(request)
-        bits = [bit.strip("'\"").casefold() for bit in smart_split(changes.query)]
-        if found := {row.session_id for row in changes.result_list if by_its_words(row, bits)}:
-            Viewing.record_search(found, request.user)
+        if changes.query:
+            # Of all pages, and of what only the count tells: that there is one more.
+            rows = changes.queryset.values_list("session", flat=True)[: MOST_FOUND + 1]
+            Viewing.record_search(by_their_words(set(rows), bits_of(changes.query)), request.user)
         return changes
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """One that tells no more of a search than is recorded."""
+        kind = SearchPaginator if request.GET.get(SEARCH_VAR) else CappedPaginator
+        return kind(*args, **kwargs)
 
     @admin.display(description="Speaker", ordering="role")
     def speaker(self, message: Message) -> str:
@@ -121,11 +129,25 @@ class MessageAdmin(LargeRecordAdmin):
         return format_html('<a href="{}#message-{}">Read in the transcript</a>', url, message.pk)
 
 
-def by_its_words(message: Message, bits: Sequence[str]) -> bool:
-    """Whether a search for `bits` found it by more than its conversation's scenario and number."""
-    session = message.session
-    known = session.scenario_name.casefold()
-    return any(bit not in known and bit != str(session.pk) for bit in bits)
+class SearchPaginator(CappedPaginator):
+    most = MOST_FOUND
+
+
+def bits_of(query: str) -> list[str]:
+    """What Django's search looks for, each by itself: words, and phrases in quotation marks."""
+    return [
+        unescape_string_literal(bit) if bit[0] in "\"'" and bit[0] == bit[-1] else bit
+        for bit in smart_split(query)
+    ]
+
+
+def by_their_words(conversations: Collection[int], bits: Iterable[str]) -> set[int]:
+    """Those that a search for `bits` found by more than their scenarios and numbers."""
+    # Asked of the database, which alone knows what it takes for the same letter.
+    known = ConversationSession.objects.filter(pk__in=conversations)
+    for bit in bits:
+        known = known.filter(Q(scenario_name__icontains=bit) | Q(pk__iexact=bit))
+    return set(conversations) - set(known.values_list("pk", flat=True))
 
 
 def transcript_url(conversation_id: int) -> str:

@@ -85,10 +85,13 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     def enter(self) -> tuple[Pass | None, bool]:
         """What lets the visitor in, if anything does, and whether they do not come too often."""
+        if not pace.may_come_from(self.scope):
+            # Refused as a stranger would be, before anything is looked up; a page comes back.
+            return None, False
         visitor = visitor_of(self.scope)
         self.who = pace.name(visitor.user, visitor.session)
         by = self.admission(visitor)
-        return by, by is None or pace.may_connect(self.who, self.scope)
+        return by, by is None or pace.may_connect(self.who)
 
     def admission(self, visitor: Visitor) -> Pass | None:
         """What lets the visitor in, or None."""

@@ -34,7 +34,11 @@ def check(conversation: int, who: str) -> None:
         raise Refused("too_often", "That is too much in a short time. Wait a minute, then go on.")
 
 
-def may_connect(who: str, scope: Mapping[str, Any]) -> bool:
-    """Count a socket that connects; return whether it may."""
-    address = addresses.network(addresses.of_scope(scope))
-    return (not who or CONNECTS.take(who)) and CONNECTS_FROM.take(address)
+def may_come_from(scope: Mapping[str, Any]) -> bool:
+    """Count a socket that asks to be let in, whosever it is; return whether it may ask."""
+    return CONNECTS_FROM.take(addresses.network(addresses.of_scope(scope)))
+
+
+def may_connect(who: str) -> bool:
+    """Count a socket of somebody who is let in; return whether they may have one more."""
+    return not who or CONNECTS.take(who)

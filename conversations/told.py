@@ -44,9 +44,11 @@ def account(mine: Belongings) -> Row:
             "permissions": list(user.user_permissions.values_list("codename", flat=True)),
         },
         "records": {model._meta.label_lower: rows for model, rows in _hanging_on(user)},
-        "invitations_received": [told_invitation(one) for one in received.order_by("created_at")],
+        "invitations_received": [
+            told_invitation(one, mine) for one in received.order_by("created_at")
+        ],
         "invitations_taken_by_others": [
-            _address(one) for one in mine.taken_by_others.select_related("created_by")
+            _address(one, mine) for one in mine.taken_by_others.select_related("created_by")
         ],
         "invitations_sent": [told_sent(one) for one in sent],
         "usage_elsewhere": [told_call(call) for call in mine.calls_without_conversation()],
@@ -132,19 +134,25 @@ def told_message(message: Message) -> Row:
     }
 
 
-def told_invitation(invitation: Invitation) -> Row:
+def told_invitation(invitation: Invitation, mine: Belongings) -> Row:
     """An invitation to the account; never its link, which lets people in."""
     mailing = getattr(invitation, "delivery", None)
-    return _address(invitation) | _outline(invitation) | _mailing(mailing)
+    return _address(invitation, mine) | _outline(invitation) | _mailing(mailing)
 
 
-def _address(invitation: Invitation) -> Row:
+def _address(invitation: Invitation, mine: Belongings) -> Row:
+    """To whom it was sent only where that is the person: others take up invitations as well."""
+    is_mine = invitation.recipient_email.lower() in mine.addresses
     return {
-        "to_name": invitation.recipient_name,
-        "to_address": invitation.recipient_email,
+        "to_name": invitation.recipient_name if is_mine else "",
+        "to_address": invitation.recipient_email if is_mine else "",
         "from": str(invitation.created_by),
         "note": invitation.personal_note,
-        "history": _history(Invitation, [invitation.pk]),
+        "history": [
+            # Whom it was for when a line was written may have been somebody else.
+            {name: value for name, value in line.items() if name != "on"}
+            for line in _history(Invitation, [invitation.pk])
+        ],
     }
 
 

@@ -1,6 +1,6 @@
 """Invitations and quota presets in the admin."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.db import transaction
@@ -8,6 +8,7 @@ from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 
 from config.admin import READS_TRANSCRIPTS, DeskAdmin, PersonalAdmin, number
+from config.history import forget_names
 from invitations.admin_bulk import BatchAdmin, DeliveryAdmin
 from invitations.admin_columns import AskedFilter, InvitationColumns, StatusFilter
 from invitations.admin_forms import (
@@ -22,6 +23,8 @@ from invitations.bulk import Batch, Delivery
 from invitations.groups import GroupLink
 from invitations.models import Invitation, QuotaPreset
 from scenarios.models import Scenario
+
+WHOM: Final = frozenset({"recipient_email", "recipient_name"})
 
 
 @admin.register(Invitation)
@@ -161,6 +164,9 @@ class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
             super().save_model(request, obj, form, change)
         else:
             form.write()
+            if WHOM & set(form.changed_data):
+                # An erasure looks for the old name where it finds the person's invitations.
+                forget_names([obj])
         if form.wants_sending:
             self.send_later(request, [obj])
 

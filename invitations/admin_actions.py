@@ -173,5 +173,6 @@ class InvitationActions(DeskAdmin):
                 "invitation is kept: check the mail settings and send the link again, or copy it.",
             )
         else:
-            self.log_change(request, invitation, f"Sent to {address}.")
+            # Not to whom: who takes it up, or whom it is for later, reads the history.
+            self.log_change(request, invitation, "Sent.")
             messages.success(request, f"Sent to {address}.")

@@ -12,7 +12,7 @@ HEAD = ("name", "email", "mail", "attempts", "sent at", "invitation")
 def deliveries_csv(batch: Batch) -> str:
     """One line for each person, with a heading; times in ISO 8601. No links."""
     out = StringIO()
-    write = csv.writer(out).writerow
+    write = csv.writer(out, quoting=csv.QUOTE_ALL).writerow
     write(HEAD)
     for delivery in batch.deliveries.select_related("invitation"):
         write(safe_cell(value) for value in _row(delivery))

@@ -24,7 +24,7 @@ from usage.admin_allowances import AllowanceAdmin, PersonalAllowanceAdmin
 from usage.admin_filters import DayFilter, ModelFilter
 from usage.admin_prices import PriceAdmin
 from usage.admin_report import report_view
-from usage.exports import csv_response, rows_of_calls
+from usage.exports import WHOSE, csv_response, rows_of_calls
 from usage.models import Hold, HoldState, UsageLog
 
 # Django looks for this module alone.
@@ -140,6 +140,12 @@ class UsageLogAdmin(LargeRecordAdmin):
         return request.user
 
 
+def told(request: HttpRequest) -> set[str]:
+    """Which payers are named to the visitor: those that they may list elsewhere."""
+    allowed = {name for name, permission in WHOSE.items() if request.user.has_perm(permission)}
+    return {name.removesuffix("_id") for name in allowed}
+
+
 @admin.register(Hold)
 class HoldAdmin(LargeRecordAdmin):
     list_display = ["created", "payer", "stream_type", "model", "amount", "condition"]
@@ -153,23 +159,39 @@ class HoldAdmin(LargeRecordAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Hold], search_term: str
     ) -> tuple[QuerySet[Hold], bool]:
-        """By the ids of whom an address belongs to: a join would read every hold."""
+        """By the ids of whom an address belongs to: a join would read every hold.
+
+        An address finds those alone who stand in the list for whoever asks.
+        """
         address = search_term.strip()
         if "@" not in address:
             return super().get_search_results(request, queryset, search_term)
         users = User.objects.filter(email=User.objects.normalize_email(address))
         invited = Invitation.objects.filter(recipient_email__iexact=address)
         # Looked up first: within the same query, a database reads all holds to compare them.
-        ids = list(users.values_list("pk", flat=True)), list(invited.values_list("pk", flat=True))
-        return queryset.filter(Q(user__in=ids[0]) | Q(invitation__in=ids[1])), False
+        found = {"user": users, "invitation": invited}
+        ids = {name: list(found[name].values_list("pk", flat=True)) for name in told(request)}
+        users_found, invited_found = ids.get("user", []), ids.get("invitation", [])
+        return queryset.filter(Q(user__in=users_found) | Q(invitation__in=invited_found)), False
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return sorted({"user", "invitation"} - told(request))
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changes = super().get_changelist_instance(request)
+        names = told(request)
+        for hold in changes.result_list:
+            whose = [getattr(hold, name) for name in ("invitation", "user") if name in names]
+            hold.paid_by = next((str(row) for row in whose if row), "–")
+        return changes
 
     @admin.display(description="Time", ordering="created_at")
     def created(self, hold: Hold) -> str:
         return when(hold.created_at)
 
     @admin.display(description="Paid by")
-    def payer(self, hold: Hold) -> str:
-        return str(hold.invitation or hold.user or "–")
+    def payer(self, hold: Any) -> str:
+        return str(hold.paid_by)
 
     @admin.display(description="Tokens", ordering="tokens")
     def amount(self, hold: Hold) -> str:

@@ -64,7 +64,9 @@ def csv_response(
 def _pieces(rows: Iterator[Iterable[object]]) -> Iterator[str]:
     for piece in batched(rows, PIECE, strict=False):
         out = StringIO()
-        csv.writer(out).writerows([safe_cell(value) for value in row] for row in piece)
+        # Quoted all, so that a spreadsheet that splits at semicolons splits none of them.
+        write = csv.writer(out, quoting=csv.QUOTE_ALL).writerows
+        write([safe_cell(value) for value in row] for row in piece)
         yield out.getvalue()
 
 

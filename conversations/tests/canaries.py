@@ -78,6 +78,9 @@ NOT_EXPORTED = {
     "sessions.Session.session_data": "opens something",
     "accounts.Device.session_key": "opens something",
     "invitations.Invitation.token": "opens something",
+    "invitations.Invitation.recipient_email about another": "whoever it was to has not taken it up",
+    "invitations.Invitation.recipient_name about another": "whoever it was to has not taken it up",
+    "admin.LogEntry.object_repr about an invitation": "it may have been somebody else's then",
     "invitations.Invitation.held_as": "what a browser holds it by",
     "invitations.GroupLink.token": "opens something",
     "conversations.ConversationSession.partner_system_prompt": "never reaches a browser",
@@ -113,7 +116,13 @@ class Cast:
 
     def invited(self) -> None:
         base = {"created_by": self.host, "scenario": self.scenario}
-        self.claimed = self.make(Invitation, linked_user=self.user, **base)
+        # Whose address it is to, and so whose name, is another's as far as anybody knows.
+        field = "invitations.Invitation.recipient"
+        to = {
+            "recipient_email": self.new(f"{field}_email about another", "@canary.example"),
+            "recipient_name": self.new(f"{field}_name about another"),
+        }
+        self.claimed = self.make(Invitation, linked_user=self.user, **to, **base)
         self.addressed = self.make(Invitation, recipient_email=self.user.email.upper(), **base)
 
     def offered(self) -> None:
@@ -174,12 +183,13 @@ class Cast:
     def looked_at(self) -> None:
         rows = [self.user, self.claimed, self.addressed, *self.conversations, *self.hanging]
         for row in [*rows, Message.objects.filter(session=self.conversations[0]).first()]:
+            end = " about an invitation" if isinstance(row, Invitation) else ""
             LogEntry.objects.create(
                 user=self.host,
                 content_type=ContentType.objects.get_for_model(row),
                 object_id=row.pk,
                 action_flag=CHANGE,
-                object_repr=self.new("admin.LogEntry.object_repr"),
+                object_repr=self.new(f"admin.LogEntry.object_repr{end}"),
                 change_message=self.new("admin.LogEntry.change_message"),
             )
         LogEntry.objects.create(
@@ -205,7 +215,7 @@ class Cast:
             content_type=ContentType.objects.get_for_model(Invitation),
             object_id=invitation.pk,
             action_flag=CHANGE,
-            object_repr=self.new("admin.LogEntry.object_repr"),
+            object_repr=self.new("admin.LogEntry.object_repr about an invitation"),
         )
         return invitation
 

@@ -1,3 +1,5 @@
+from unittest import mock
+
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
@@ -259,6 +261,31 @@ class MessageTests(ConversationTestCase):
         say(self.conversation, MessageRole.USER, "It is all the same")
 
         assert len(self.search('"all the same"')) == 1
+
+    def test_a_mark_that_is_part_of_a_word_hides_no_reading(self):
+        name = self.conversation.scenario_name
+        say(self.conversation, MessageRole.USER, f"{name}' of yours")
+
+        assert len(self.search(f"{name.split()[-1]}'")) == 1
+
+    def test_what_only_the_count_tells_of_is_recorded_too(self):
+        other = make_conversation(self.scenario, user=self.sten)
+        for _ in range(50):
+            say(other, MessageRole.USER, CANARY)
+
+        found = self.search(CANARY, o="-1")
+
+        assert {number for _, number, _ in found} == {self.conversation.pk, other.pk}
+
+    def test_no_search_counts_further_than_it_records(self):
+        url = admin_url("conversations.message", "changelist")
+        for _ in range(3):
+            say(self.conversation, MessageRole.USER, f"{CANARY} again")
+
+        with mock.patch("conversations.admin_messages.SearchPaginator.most", 2):
+            assert self.client.get(url, {"q": CANARY}).context["cl"].result_count == 2
+        with mock.patch("conversations.admin_messages.SearchPaginator.most", 2):
+            assert self.client.get(url).context["cl"].result_count > 2
 
     def test_a_search_that_shows_a_conversation_twice_is_one_reading_of_it(self):
         for _ in range(2):

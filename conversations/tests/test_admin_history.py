@@ -4,6 +4,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 
+from accounts.tests.people import person
 from config.tests.desk import DeskTestCase, admin_url, make_invitation
 from conversations import erasure
 from conversations.belongings import Belongings
@@ -11,6 +12,7 @@ from conversations.tests.canaries import dump
 from conversations.told import account
 from invitations.groups import GroupLink
 from invitations.models import Invitation
+from invitations.tests.test_admin_changes import read
 from scenarios.models import Scenario
 from usage.models import PersonalAllowance
 
@@ -104,6 +106,22 @@ class HistoryTests(DeskTestCase):
         assert not LogEntry.objects.filter(change_message__contains="quillon").exists()
         assert LogEntry.objects.filter(change_message="Budget: 5 → 6.").exists()
         assert self.told() == ["Deleted the invitation."]
+
+    def test_an_invitation_to_somebody_else_now_keeps_no_name_of_whom_it_was_to(self):
+        edda = person("edda@oxenfoot.example", name="Edda Oxenfoot")
+        fields = {"scenario": self.scenario.pk, "tokens": "5000", "personal_note": ""}
+        fields |= {"expires_at_0": "2099-01-01", "expires_at_1": "00:00:00"}
+        to_edda = {"recipient_email": edda.email, "recipient_name": "Edda Oxenfoot"}
+        self.client.post(admin_url("invitations.invitation", "add"), fields | to_edda)
+        url = admin_url("invitations.invitation", "change", Invitation.objects.get().pk)
+        to_bob = {"recipient_email": "bob@example.com", "recipient_name": "Bob"}
+        self.client.post(url, read(self.client, url) | to_bob)
+
+        assert Invitation.objects.get().recipient_name == "Bob"
+        assert LogEntry.objects.filter(object_repr="Invitation").count() == 1
+        assert self.named("Bob")
+        assert erasure.erase(edda.pk)
+        assert "oxenfoot" not in dump()
 
     def test_a_group_of_somebody_who_left_is_nameless_also_once_it_is_gone(self):
         group = GroupLink.objects.create(

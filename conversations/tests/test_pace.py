@@ -9,6 +9,7 @@ from django.test import Client
 
 from config.limits import Limit
 from conversations import entrance, pace
+from conversations.consumers import ConversationConsumer
 from conversations.intake import FLOODED
 from conversations.models import Message
 from conversations.replies import runner
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def one_a_minute(monkeypatch):
-    """Every limit at one, so that the second is one too many."""
-    for name in ("IN_A_CONVERSATION", "OF_A_VISITOR", "CONNECTS", "CONNECTS_FROM"):
+    """Every limit of a visitor's at one, so that the second is one too many."""
+    for name in ("IN_A_CONVERSATION", "OF_A_VISITOR", "CONNECTS"):
         monkeypatch.setattr(pace, name, Limit(name, 1, 3600))
     monkeypatch.setattr(entrance, "CLAIMS", Limit("claims", 1, 3600))
 
@@ -95,6 +96,24 @@ async def test_a_socket_too_many_is_closed_with_a_code(one_a_minute, guest, conv
     await first.until("synced")
     await first.socket.disconnect()
     await second.socket.disconnect()
+
+
+async def test_strangers_count_for_their_address_and_what_is_too_much_is_not_looked_up(
+    guest, conversation, monkeypatch
+):
+    monkeypatch.setattr(pace, "CONNECTS_FROM", Limit("few_connects", 2, 3600))
+    looked_up = []
+    real = ConversationConsumer.admission
+
+    def admission(consumer, visitor):
+        looked_up.append(visitor)
+        return real(consumer, visitor)
+
+    monkeypatch.setattr(ConversationConsumer, "admission", admission)
+    for _ in range(3):
+        assert not await Page(conversation).connect()
+    assert not await Page(conversation, cookie_of(guest)).connect()
+    assert len(looked_up) == 2
 
 
 def test_a_claim_too_many_gets_a_page_and_claims_nothing(one_a_minute, invitation, settings):

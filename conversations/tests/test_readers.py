@@ -94,3 +94,16 @@ def test_the_invitation_and_the_conversation_say_so(client, guest, invitation, c
     words = "One member of staff of this site may read it; Sam Staff may not."
     assert words in client.get(invitation.get_absolute_url()).content.decode()
     assert words in guest.get(conversation.get_absolute_url()).content.decode()
+
+
+def test_a_guest_is_told_of_the_link_and_nobody_else(client, guest, conversation):
+    words = "Whoever has your link can read it too, until you keep it in an account."
+    assert words in guest.get(conversation.get_absolute_url()).content.decode()
+
+    keeper = person("Dana")
+    conversation.user = keeper
+    conversation.save()
+    client.force_login(keeper, backend="accounts.backends.RoleBackend")
+    page = client.get(conversation.get_absolute_url()).content.decode()
+    assert "Who sees this" in page
+    assert words not in page

@@ -366,6 +366,7 @@ class ActionTests(InvitationTestCase):
 
         assert self.invitation.url in mail.outbox[0].body
         assert "Sent to guest@example.org" in self.said(response)
+        assert LogEntry.objects.get().get_change_message() == "Sent."
 
     def test_closed_ones_and_those_without_an_address_are_not_sent(self):
         revoked = make_invitation(self.ada, recipient_email="a@b.org", revoked_at=timezone.now())

@@ -334,7 +334,7 @@ class ProgressTests(BulkTestCase):
         Invitation.objects.get().open_page()
 
         assert ">Opened</a>" in self.page(self.url(batch))
-        assert self.client.get(self.url(batch), {"csv": ""}).content.endswith(b",Opened\r\n")
+        assert self.client.get(self.url(batch), {"csv": ""}).content.endswith(b',"Opened"\r\n')
 
     def test_no_link_stands_on_it(self):
         batch = self.make()
@@ -352,8 +352,8 @@ class ProgressTests(BulkTestCase):
 
         text = self.client.get(self.url(Batch.objects.get()), {"csv": ""}).content.decode()
 
-        assert text.splitlines()[0] == "name,email,mail,attempts,sent at,invitation"
-        assert "'=cmd(),ann@example.org,Waiting,0,," in text
+        assert text.splitlines()[0] == '"name","email","mail","attempts","sent at","invitation"'
+        assert '"\'=cmd()","ann@example.org","Waiting","0","",' in text
         assert "'+bob@example.org" in text
         assert "/invite/" not in text
 
@@ -464,7 +464,7 @@ class ListTests(BulkTestCase):
         assert f'id="arrived-{delivery.pk}"' in html
         assert "Finished: 0 of 1 are sent." in html
         assert "1 not" in self.page(admin_url(MODEL, "changelist"))
-        assert ",Unclear,0," in self.client.get(self.url(batch), {"csv": ""}).content.decode()
+        assert ',"Unclear","0",' in self.client.get(self.url(batch), {"csv": ""}).content.decode()
         delivery.refresh_from_db()
         assert delivery.state == State.SENDING
 

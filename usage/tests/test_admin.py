@@ -5,6 +5,7 @@ from unittest import mock
 
 from django.utils import timezone
 
+from accounts.models import User
 from config.tests.desk import (
     DeskTestCase,
     admin_url,
@@ -102,7 +103,7 @@ class UsageTests(DeskTestCase):
     def test_it_counts_no_further_than_it_shows(self):
         for _ in range(4):
             make_log()
-        with mock.patch("config.large.MOST", 3):
+        with mock.patch("config.large.CappedPaginator.most", 3):
             response = self.client.get(self.list)
 
         assert (response.context["cl"].result_count, "usage_total" in response.context) == (
@@ -190,6 +191,30 @@ class HoldTests(DeskTestCase):
 
         for words, count in (("LENA@example.org", 1), ("gwen@example.org", 1), ("lena@", 0)):
             assert self.client.get(url, {"q": words}).context["cl"].result_count == count, words
+
+    def test_it_names_nobody_to_who_may_not_list_them(self):
+        holds = [
+            self.hold(user=self.lena),
+            self.hold(
+                invitation=make_invitation(
+                    self.ada, recipient_name="Gwen", recipient_email="gwen@example.org"
+                )
+            ),
+        ]
+        urls = [admin_url("usage.hold", "changelist")]
+        urls += [admin_url("usage.hold", "change", hold.pk) for hold in holds]
+        for permissions, shown in (
+            (["usage.view_hold"], set()),
+            (["accounts.view_user"], {"lena"}),
+            (["invitations.view_invitation"], {"lena", "gwen"}),
+        ):
+            self.sten = User.objects.get(pk=self.sten.pk)
+            self.sign_in(self.sten, *permissions)
+            pages = [self.client.get(url).content.decode() for url in urls]
+            assert {name for name in ("lena", "gwen") if name in " ".join(pages).lower()} == shown
+            for name in ("lena", "gwen"):
+                answer = self.client.get(urls[0], {"q": f"{name}@example.org"})
+                assert answer.context["cl"].result_count == (name in shown)
 
     def test_it_takes_as_many_queries_for_many(self):
         url = admin_url("usage.hold", "changelist")

@@ -17,6 +17,11 @@ def test_other_cells_stay(value, cell):
     assert safe_cell(value) == cell
 
 
+def test_no_cell_is_split_at_semicolons():
+    response = csv_response(RequestFactory().get("/"), lambda: iter([["x;=1+1;", None]]), "x.csv")
+    assert response.getvalue() == b'"x;=1+1;",""\r\n'
+
+
 def rows(read):
     for number in range(3 * PIECE):
         read.append(number)
@@ -29,7 +34,7 @@ def test_it_is_sent_while_it_is_read():
     assert read == []
     first = next(iter(response))
     assert len(read) == PIECE
-    assert first.startswith(b"0,'=1\r\n1,'=1\r\n")
+    assert first.startswith(b'"0","\'=1"\r\n"1","\'=1"\r\n')
     assert response["Content-Disposition"] == 'attachment; filename="x.csv"'
 
 

@@ -22,13 +22,14 @@ from invitations.admin_pages import InvitationPages
 from invitations.bulk import Batch, Delivery
 from invitations.groups import GroupLink
 from invitations.models import Invitation, QuotaPreset
+from invitations.presses import MadeOnce
 from scenarios.models import Scenario
 
 WHOM: Final = frozenset({"recipient_email", "recipient_name"})
 
 
 @admin.register(Invitation)
-class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
+class InvitationAdmin(PersonalAdmin, MadeOnce, InvitationColumns, InvitationPages):
     nameless = False
     secret = ("token", "held_as", "place_key")
     list_display = [
@@ -60,7 +61,7 @@ class InvitationAdmin(PersonalAdmin, InvitationColumns, InvitationPages):
     autocomplete_fields = ["scenario"]
     carried = ("usage.Hold",)
     add_fieldsets = [
-        ("Who", {"fields": ["recipient_email", "recipient_name"]}),
+        ("Who", {"fields": ["recipient_email", "recipient_name", "page_key"]}),
         ("What", {"fields": ["scenario", "preset", "tokens", "expires_at", "personal_note"]}),
     ]
     fieldsets = [

@@ -3,11 +3,12 @@
 Send, extend, add tokens, replace the link, revoke: each change is in the history.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from smtplib import SMTPException
 from typing import Final
+from uuid import uuid4
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import ActionLocation
@@ -21,6 +22,7 @@ from config.admin import DeskAdmin
 from invitations.admin_forms import MoreTokensForm
 from invitations.admin_history import budget, moment, moved
 from invitations.models import Invitation
+from invitations.presses import KeyedActionForm, pressed_key
 
 TITLES: Final = {
     "revoke": "Revoke?",
@@ -31,6 +33,7 @@ EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
 
 
 class InvitationActions(DeskAdmin):
+    action_form = KeyedActionForm
     actions = ["send_again", "extend_week", "extend_month", "add_tokens", "renew", "revoke"]
 
     @admin.action(
@@ -57,7 +60,7 @@ class InvitationActions(DeskAdmin):
     def _extend(
         self, request: HttpRequest, invitations: QuerySet[Invitation], by: timedelta
     ) -> None:
-        for invitation in self._unrevoked(request, invitations):
+        for invitation in self._unrevoked(request, self._pressed(request, invitations)):
             before = invitation.extend(by)
             line = moved("Expiry", moment(before), moment(invitation.expires_at))
             self.log_change(request, invitation, line)
@@ -66,7 +69,7 @@ class InvitationActions(DeskAdmin):
             )
 
     def _unrevoked(
-        self, request: HttpRequest, invitations: QuerySet[Invitation]
+        self, request: HttpRequest, invitations: Iterable[Invitation]
     ) -> Iterator[Invitation]:
         """Those that a change can still help; staff are told of the others."""
         for invitation in invitations:
@@ -74,6 +77,17 @@ class InvitationActions(DeskAdmin):
                 messages.warning(request, f"{invitation}: left as it is, since it is revoked.")
             else:
                 yield invitation
+
+    def _pressed(
+        self, request: HttpRequest, invitations: Iterable[Invitation]
+    ) -> Iterator[Invitation]:
+        """Those at which the button was not pressed before; staff are told of the others."""
+        key = pressed_key(request)
+        for invitation in invitations:
+            if invitation.press(key):
+                yield invitation
+            else:
+                messages.info(request, f"{invitation}: the button was pressed twice, done once.")
 
     @admin.action(description="Add tokens…", permissions=["change"], location=EVERYWHERE)
     def add_tokens(
@@ -83,7 +97,7 @@ class InvitationActions(DeskAdmin):
         if not form.is_valid():
             return self._ask(request, invitations, "add_tokens", form=form)
         with transaction.atomic():
-            for invitation in self._unrevoked(request, invitations):
+            for invitation in self._unrevoked(request, self._pressed(request, invitations)):
                 self._add_tokens(request, invitation, form.cleaned_data["count"])
         return None
 
@@ -106,7 +120,7 @@ class InvitationActions(DeskAdmin):
     def renew(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> HttpResponse | None:
         if "confirmed" not in request.POST:
             return self._ask(request, invitations, "renew")
-        for invitation in invitations:
+        for invitation in self._pressed(request, invitations):
             was_opened = moment(invitation.opened_at) if invitation.opened_at else ""
             invitation.new_link()
             old = f" The old one was opened on {was_opened}." if was_opened else ""
@@ -148,12 +162,14 @@ class InvitationActions(DeskAdmin):
             "invitations": invitations.select_related("scenario"),
             "action": action,
             "action_field": "CHANGE_FORM-action" if on_form else "action",
+            "page_key": uuid4(),
         }
         return TemplateResponse(request, "admin/invitations/invitation/confirm.html", context)
 
     def send_later(self, request: HttpRequest, invitations: Sequence[Invitation]) -> None:
         """Send once the transaction is over: a slow mail server must not block the database."""
-        transaction.on_commit(partial(self._send, request, invitations))
+        chosen = list(self._pressed(request, invitations))
+        transaction.on_commit(partial(self._send, request, chosen))
 
     def _send(self, request: HttpRequest, invitations: Sequence[Invitation]) -> None:
         for invitation in invitations:

@@ -12,6 +12,7 @@ from django.contrib.admin.widgets import (
 
 from invitations.admin_history import Snapshot
 from invitations.models import Invitation, QuotaPreset, Wish
+from invitations.presses import key_field
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, MOST_TOKENS, in_words
 
 # Fields of the forms that are part of one of the model.
@@ -108,6 +109,7 @@ def offer_presets(field: forms.Field) -> None:
 class NewInvitationForm(InvitationForm):
     """A new invitation: a preset, or a number of tokens of its own."""
 
+    page_key = key_field()
     preset = preset_field(required=False)
     tokens = tokens_field(
         label="Or so many tokens",
@@ -121,6 +123,7 @@ class NewInvitationForm(InvitationForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
+        self.instance.key = data.get("page_key")
         if data.get("tokens"):
             self.instance.quota = {"tokens": data["tokens"], "label": ""}
         elif preset := data.get("preset"):

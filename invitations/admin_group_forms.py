@@ -7,11 +7,14 @@ from django import forms
 from invitations.admin_forms import QUOTA_FIELDS, tokens_field
 from invitations.admin_offers import OfferForm
 from invitations.groups import GroupLink
+from invitations.presses import key_field
 
 FIELDS = ("label", "places", "days", *OfferForm.Meta.fields)
 
 
 class NewGroupForm(OfferForm):
+    page_key = key_field()
+
     class Meta(OfferForm.Meta):
         model = GroupLink
         fields = FIELDS
@@ -20,6 +23,11 @@ class NewGroupForm(OfferForm):
             "expires_at": "In UTC. From then on nobody new comes in.",
         }
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        self.instance.key = data.get("page_key")
+        return data
+
 
 class ChangeGroupForm(NewGroupForm):
     """An existing group link: what changes holds for who comes from now on.
@@ -27,6 +35,7 @@ class ChangeGroupForm(NewGroupForm):
     Only what was changed on the page is written, as of an invitation.
     """
 
+    page_key = None  # type: ignore[assignment]
     preset = None  # type: ignore[assignment]
     tokens = tokens_field(
         label="Budget for each, in tokens", help_text="For who comes from now on."

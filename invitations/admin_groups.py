@@ -12,11 +12,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.admin import DeskAdmin, badge, number, when
+from config.admin import badge, number, when
 from invitations.admin_actions import EVERYWHERE
 from invitations.admin_group_forms import ChangeGroupForm, NewGroupForm
 from invitations.admin_offers import AsInvitations
 from invitations.groups import GroupLink, GroupStatus
+from invitations.presses import MadeOnce
 from invitations.qr import qr_svg
 
 TONES = {
@@ -39,7 +40,7 @@ class GroupStatusFilter(admin.SimpleListFilter):
         return queryset.in_status(value) if value in GroupStatus.values else queryset  # type: ignore[attr-defined]
 
 
-class GroupLinkAdmin(AsInvitations, DeskAdmin):
+class GroupLinkAdmin(AsInvitations, MadeOnce):
     list_display = ["label", "status", "scenario", "seats", "expires", "created_by"]
     list_filter = [
         GroupStatusFilter,
@@ -53,7 +54,7 @@ class GroupLinkAdmin(AsInvitations, DeskAdmin):
     secret = ("token",)
     told = ("label", "places", "days", "scenario", "tokens", "quota_label", "expires_at")
     add_fieldsets = [
-        ("Who", {"fields": ["label", "places"]}),
+        ("Who", {"fields": ["label", "places", "page_key"]}),
         ("What", {"fields": ["scenario", "preset", "tokens", "personal_note"]}),
         ("How long", {"fields": ["expires_at", "days"]}),
     ]

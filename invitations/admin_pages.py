@@ -7,6 +7,7 @@ them, and no other site learns their address.
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
+from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -102,6 +103,7 @@ class InvitationPages(InvitationActions):
             "invitation": invitation,
             "original": invitation,
             "mail": message(invitation),
+            "page_key": uuid4(),
         }
         return TemplateResponse(request, "admin/invitations/invitation/preview.html", context)
 

@@ -75,12 +75,15 @@ class GroupLink(Offer):
         help_text="How long each may talk, from the day they come in.",
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Of the form that it was made on.
+    key = models.UUIDField(null=True, editable=False)
 
     objects = GroupLinkQuerySet.as_manager()
 
     class Meta(Offer.Meta):
         constraints = [
             *Offer.Meta.constraints,
+            models.UniqueConstraint(fields=["created_by", "key"], name="grouplink_one_a_form"),
             models.CheckConstraint(
                 condition=Q(taken__lte=F("places")) & Q(places__gte=1),
                 name="grouplink_never_more_than_places",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -119,6 +120,9 @@ class Invitation(models.Model):
     )
     # Of the page on which the place was taken: its button, pressed twice, takes one.
     place_key = models.UUIDField(null=True, blank=True, editable=False)
+    # Of the form that it was made on, and of the last button that staff pressed at it.
+    key = models.UUIDField(null=True, editable=False)
+    pressed = models.UUIDField(null=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.RESTRICT, related_name="invitations_created"
     )
@@ -139,6 +143,7 @@ class Invitation(models.Model):
                 violation_error_message="A quota needs a whole, positive number of tokens.",
             ),
             models.UniqueConstraint(fields=["group", "place_key"], name="invitation_one_place"),
+            models.UniqueConstraint(fields=["created_by", "key"], name="invitation_one_a_form"),
             *(
                 models.CheckConstraint(
                     condition=Q(**{f"usage__{key}__isnull": True})  # type: ignore[arg-type]
@@ -245,6 +250,16 @@ class Invitation(models.Model):
             fields=["opened_at", "claimed_at", "linked_user", "revoked_at", "expires_at"]
         )
         return self.is_open and self.linked_user_id == (user.pk if user else None)
+
+    def press(self, key: UUID | None) -> bool:
+        """Count a press of a button on the page that carried `key`; False for a second one.
+
+        One conditional UPDATE, so that of two presses at once one counts. Without a key each does.
+        """
+        if key is None:
+            return True
+        others = type(self).objects.filter(pk=self.pk).exclude(pressed=key)
+        return bool(others.update(pressed=key))
 
     def open_page(self) -> None:
         """Note that a person is at its page; only the first time counts.

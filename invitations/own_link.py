@@ -7,6 +7,7 @@ keeps; its own address holds only the invitation's id.
 import logging
 from smtplib import SMTPException
 from typing import Final
+from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
@@ -21,6 +22,7 @@ from config.limits import Limit
 from invitations import claims
 from invitations.mailing import one_line
 from invitations.models import Invitation
+from invitations.presses import pressed_key
 from invitations.qr import qr_svg
 
 logger = logging.getLogger(__name__)
@@ -45,14 +47,19 @@ def own_link(request: HttpRequest, pk: str) -> HttpResponse:
     """Show a guest the link of the invitation that their browser holds; POST mails it."""
     invitation = held(request, pk)
     form = AddressForm(request.POST or None)
-    if request.method == "POST" and form.is_valid() and mailed(request, invitation, form):
-        messages.success(request, f"Sent to {form.cleaned_data['email']}.")
-        return HttpResponseRedirect(request.path, status=303)
+    if request.method == "POST" and form.is_valid():
+        if not invitation.press(pressed_key(request)):
+            messages.info(request, "You pressed that twice: one mail goes out.")
+            return HttpResponseRedirect(request.path, status=303)
+        if mailed(request, invitation, form):
+            messages.success(request, f"Sent to {form.cleaned_data['email']}.")
+            return HttpResponseRedirect(request.path, status=303)
     last = invitation.sessions.order_by("status", "-started_at").first()  # active before ended
     context = {
         "invitation": invitation,
         "conversation": last,
         "form": form,
+        "page_key": uuid4(),
         "qr": qr_svg(invitation.url, "QR code of your link"),
     }
     response = render(request, "invitations/own_link.html", context)

@@ -91,6 +91,13 @@ def test_it_is_mailed_to_the_address_that_is_typed_which_is_kept_nowhere(guest, 
     assert "Sent to me@example.org." in guest.get(url).content.decode()
 
 
+def test_its_button_pressed_twice_sends_one_mail(guest, url):
+    fields = {"email": "me@example.org", "page_key": guest.get(url).context["page_key"]}
+    assert [guest.post(url, fields).status_code for _ in range(2)] == [303, 303]
+    assert len(mail.outbox) == 1
+    assert 'name="page_key"' in guest.get(url).content.decode()
+
+
 @pytest.mark.parametrize("email", ["", "rubbish", "a@b.org, c@d.org", "a@b.org\nBcc: c@d.org"])
 def test_what_is_no_address_is_said(guest, url, email):
     assert guest.post(url, {"email": email}).status_code == 200

@@ -5,11 +5,11 @@ given in the order in which they commit, and "is a reply running?" has one answe
 constraints on the table enforce. A reply's row is born with the hold for what it may cost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -62,6 +62,11 @@ class Step:
     news: list[Frame] = field(default_factory=list)
 
 
+def said(rows: Iterable[Row]) -> list[Row]:
+    """The turns of learner and partner that count as said."""
+    return [row for row in rows if row.kind == Kind.TURN and row.status in HEARD and row.content]
+
+
 class Locked:
     """A conversation and its rows, its own row locked until the transaction ends.
 
@@ -84,11 +89,7 @@ class Locked:
 
     def said(self) -> list[Row]:
         """The turns of learner and partner that count as said."""
-        return [
-            row
-            for row in self.rows
-            if row.kind == Kind.TURN and row.status in HEARD and row.content
-        ]
+        return said(self.rows)
 
     def running(self) -> dict[str, int]:
         """The replies that run, by role."""
@@ -124,10 +125,9 @@ class Locked:
 
     def partner_reply(self, parent_id: int | None, *, restarts: int = 0) -> Reply:
         """A reply of the partner's about to run in this process."""
-        reply = Message(role=MessageRole.PARTNER, parent_id=parent_id, restarts=restarts)
-        lines = [row.pk for row in self.said() if row.role == MessageRole.USER]
-        build = partial(partner_request, self.conversation, self.rows)
-        return self._begin(reply, build, lines)
+        return self._begin(
+            Message(role=MessageRole.PARTNER, parent_id=parent_id, restarts=restarts)
+        )
 
     def coach_reply(self, kind: Kind, parent_id: int | None) -> Reply:
         """A reply of the coach's about to run, with note of how far the coach has read."""
@@ -139,14 +139,33 @@ class Locked:
             parent_id=parent_id,
             heard_through=heard[-1] if heard else None,
         )
-        build = partial(coach_request, self.conversation, self.rows, reply)
-        return self._begin(reply, build, heard)
+        return self._begin(reply)
 
-    def _begin(
-        self, reply: Message, build: Callable[[int], Request], starts: Sequence[int]
-    ) -> Reply:
+    def resume(self, reply: Message) -> Reply:
+        """A reply that is stored and was never asked for: it asks what it was to ask."""
+        before = [row for row in self.rows if row.pk < reply.pk]
+        reply.session = self.conversation
+        request, since = self._request(reply, before, last_call(reply.role, before))
+        return Reply(reply, request, since, reply.hold)
+
+    def _request(
+        self, reply: Message, before: list[Row], last: Mapping[str, Any]
+    ) -> tuple[Request, int]:
+        """What `reply` asks, and the row that it begins at, by the rows before it."""
+        build: Callable[[int], Request]
+        if reply.role == MessageRole.PARTNER:
+            starts = [row.pk for row in said(before) if row.role == MessageRole.USER]
+            build = partial(partner_request, self.conversation, before)
+        else:
+            heard = (row for row in before if row.role == MessageRole.PARTNER)
+            starts = [row.pk for row in heard if row.status in HEARD]
+            starts = [pk for pk in starts if pk <= (reply.heard_through or 0)]
+            build = partial(coach_request, self.conversation, before, reply)
+        return fitted(build, starts, last)
+
+    def _begin(self, reply: Message) -> Reply:
         last = last_call(reply.role, self.rows)
-        request, since = fitted(build, starts, last)
+        request, since = self._request(reply, self.rows, last)
         most = bound(request, since, last)
         reply.hold = reserve(self.conversation, request, reply.stream_type, most)
         reply.metadata = measure(request, since) if reply.hold else None

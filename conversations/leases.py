@@ -3,17 +3,25 @@
 Conditional UPDATEs decide who may write; a row that has ended is never written again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from conversations.failures import ASKED_AGAIN, DROPPED
 from conversations.lanes import Locked, Reply, Step, locked
 from conversations.marks import lease
-from conversations.models import PROCESS, Kind, Message, MessageRole, MessageStatus
+from conversations.models import (
+    PROCESS,
+    Kind,
+    Message,
+    MessageQuerySet,
+    MessageRole,
+    MessageStatus,
+)
 from usage.holds import CallRecord, release, settle
 
 # A partner's reply that was lost with its process is started again this often by itself.
@@ -122,16 +130,51 @@ def take_over(message_id: int) -> Step | None:
         rows = Message.objects.filter(pk=message_id)
         if rows.filter(begin_again=True).update(begin_again=False):
             reply.refresh_from_db()
-        elif rows.lease_expired().update(**INTERRUPTED, **_now()):
-            # Only now: its process may have taken the hold, or made the call, a moment ago.
-            reply.refresh_from_db()
-            if reply.hold:
-                waited = reply.waiting_since is not None
-                _settle(reply, None if waited else CallRecord(reply.hold.model, None), it)
-        else:
+        elif not _give_up(reply, rows.lease_expired(), it):
             return None
-        replies = _begin_again(reply, it) if _may_begin_again(reply, it) else ()
-        return it.step(reply, replies + it.next_of_coach())
+        return _go_on_from(reply, it)
+
+
+def strays(known: Container[int]) -> list[int]:
+    """Ids of replies that run in this process by their rows, other than those it knows of."""
+    return [pk for pk in Message.objects.ours().values_list("pk", flat=True) if pk not in known]
+
+
+def adopt(message_id: int) -> Step | None:
+    """Have a reply run that this process began without hearing of it.
+
+    None means that it has ended, or that somebody else has taken it over. One that a call may
+    have been made for is lost, as if its process had died.
+    """
+    reply = _found(message_id)
+    if reply is None:
+        return None
+    with locked(reply.session_id) as it:
+        ours = Message.objects.ours().filter(pk=message_id)
+        never_called = ours.exclude(waiting_since=None)
+        if never_called.update(lease_expires_at=RawSQL(lease(), ())):
+            # Only now: what was asked of it, a stop perhaps, may be newer.
+            reply.refresh_from_db()
+            return it.step(None, (it.resume(reply),))
+        return _go_on_from(reply, it) if _give_up(reply, ours, it) else None
+
+
+def _give_up(reply: Message, whose: MessageQuerySet, it: Locked) -> bool:
+    """Close a reply as lost, if it is among `whose` still, and settle its hold."""
+    if not whose.update(**INTERRUPTED, **_now()):
+        return False
+    # Only now: its process may have taken the hold, or made the call, a moment ago.
+    reply.refresh_from_db()
+    if reply.hold:
+        waited = reply.waiting_since is not None
+        _settle(reply, None if waited else CallRecord(reply.hold.model, None), it)
+    return True
+
+
+def _go_on_from(reply: Message, it: Locked) -> Step:
+    """What follows from a reply that was lost."""
+    replies = _begin_again(reply, it) if _may_begin_again(reply, it) else ()
+    return it.step(reply, replies + it.next_of_coach())
 
 
 def _found(message_id: int) -> Message | None:

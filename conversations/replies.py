@@ -7,7 +7,7 @@ published on the way only makes it quick.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context
 from functools import partial
 from itertools import count
@@ -23,6 +23,7 @@ from conversations.models import LEASE, ConversationSession, MessageStatus
 from conversations.prompts import Request
 from conversations.reservations import Lost, reserve_counted
 from conversations.runs import Run
+from conversations.strays import Strays
 from usage.holds import CallRecord
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,11 @@ class Runner:
         self._blind_until = 0.0
         self.begin_call = Together(marks.begin_calls).do
         self.await_call = Together(marks.await_calls).do
+        self._strays = Strays(
+            lambda: self._runs.keys(),
+            lambda message: self.act(partial(leases.adopt, message)),
+            lambda: self._task(self._strays.find()),
+        )
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         hub().on_stop(self.stop)
@@ -57,15 +63,23 @@ class Runner:
     def start(self, replies: Iterable[Reply]) -> None:
         """Run replies whose rows were just created under this process's lease."""
         for reply in replies:
-            session = reply.message.session_id
-            run = Run(reply, session, leaving=self._closed, stopping=self._closed)
+            message = reply.message
+            if message.pk in self._runs:
+                continue
+            stopping = self._closed or message.stop_requested_at is not None
+            run = Run(reply, message.session_id, leaving=self._closed, stopping=stopping)
             self._runs[run.message] = run
-            # An empty context: a request's own names its database thread, which ends with it.
-            task = asyncio.get_running_loop().create_task(self._live(run), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._task(self._live(run))
         if self._runs and (self._keeper is None or self._keeper.done()):
             self._keeper = asyncio.get_running_loop().create_task(self._keep(), context=Context())
+
+    def _task[R](self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        """A task that a drain waits for."""
+        # An empty context: a request's own names its database thread, which ends with it.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def stop(self, message: int) -> None:
         """Stop a reply if it runs here; harmless otherwise."""
@@ -85,8 +99,9 @@ class Runner:
         except (Lost, ConversationSession.DoesNotExist):  # or erased with all that was said
             return None
         except AWAY:
-            # Its lease runs out, and whoever finds the database back takes it over.
+            # Whoever finds the database back, this process most likely, takes it over.
             logger.error("Reply %s could not be stored", run.message)
+            self._strays.doubt()
             return None
         except Exception:
             # Nothing may end a reply without a terminal state but the death of the process.
@@ -97,7 +112,13 @@ class Runner:
         self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
     ) -> Step | None:
         """Take a step of `turns` or `leases`; it is for the caller to `carry_out`."""
-        return await in_writer(_take, partial(work, *args, **kwargs))
+        with self._strays.step():
+            return await in_writer(_take, partial(work, *args, **kwargs))
+
+    async def take_later(self, work: Callable[[], Step | None]) -> Step | None:
+        """The same for a step that nobody waits for at this moment."""
+        with self._strays.step():
+            return await in_writer_later(_take, work)
 
     async def act(
         self,
@@ -115,9 +136,7 @@ class Runner:
             self.carry_out(step)
             return step
 
-        task = asyncio.get_running_loop().create_task(act(), context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._task(act())
         # Nobody may be left to hear of a failure.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(task)
@@ -249,8 +268,9 @@ def _take(work: Callable[[], Step | None]) -> Step | None:
     if step is not None:
         try:
             step.news = _news(step)
-        except AWAY as error:
-            logger.warning("A change was not told: %s", type(error).__name__)
+        except Exception as error:  # whatever it is: what is stored is carried out
+            level = logging.WARNING if isinstance(error, AWAY) else logging.ERROR
+            logger.log(level, "A change was not told: %s", type(error).__name__)
             step.news = [frames.resync()]
     return step
 
@@ -334,7 +354,7 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
         record=run.record(failure),
         leaving=runner().is_leaving,
     )
-    return await _patiently(run, partial(in_writer_later, _take, end))
+    return await _patiently(run, partial(runner().take_later, end))
 
 
 async def _hand_over(run: Run, record: CallRecord | None) -> Step | None:

@@ -168,9 +168,12 @@ class Invitation(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """As Django's; the place of a group link that it was is free again.
 
-        A queryset's own `delete` does not know of that.
+        Raises `ProtectedError` while a model call is under way that it pays for. A queryset's
+        own `delete` raises it too, but does not know of places.
         """
         group = GroupLink.objects.filter(pk=self.group_id).select_for_update().first()
+        # As replies do, before what they spend: none begins until this is done.
+        list(self.sessions.order_by("pk").select_for_update(no_key=True).values_list("pk"))
         total, counts = super().delete(*args, **kwargs)
         # Nothing where somebody else has deleted it meanwhile: they have freed the place.
         if group and counts.get(self._meta.label):

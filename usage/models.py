@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.ids import new_id
 from accounts.models import Role, User
 from invitations.models import Invitation
+from usage.deleting import cascade_unless_held, unlink_unless_held
 
 
 def today() -> date:
@@ -113,14 +114,18 @@ class Hold(models.Model):
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     invitation = models.ForeignKey(
-        Invitation, models.CASCADE, null=True, blank=True, related_name="holds"
+        Invitation, cascade_unless_held, null=True, blank=True, related_name="holds"
     )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="holds"
+        settings.AUTH_USER_MODEL,
+        cascade_unless_held,
+        null=True,
+        blank=True,
+        related_name="holds",
     )
     session = models.ForeignKey(
         "conversations.ConversationSession",
-        models.SET_NULL,
+        unlink_unless_held,
         null=True,
         blank=True,
         related_name="holds",

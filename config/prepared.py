@@ -56,6 +56,48 @@ class PreparedUpdate:
         return sql, params
 
 
+class PreparedSelect:
+    """One SELECT for many uses, of a `values_list` that is made as those of `PreparedUpdate`."""
+
+    def __init__(self, rows: Callable[[], models.QuerySet[Any, Any]]) -> None:
+        self._rows = rows
+        self._compiled: dict[str, tuple[str, tuple[Any, ...], list[tuple[int, Any]]]] = {}
+
+    def __call__(self, **values: Any) -> list[list[Any]]:
+        """The rows with these values, each a list of its columns."""
+        if connection.vendor not in self._compiled:
+            self._compiled[connection.vendor] = self._compile()
+        sql, params, converters = self._compiled[connection.vendor]
+        with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
+            cursor.execute(sql, [_filled(param, values) for param in params])
+            rows = [list(row) for row in cursor.fetchall()]
+        for column, (converts, expression) in converters:
+            for row in rows:
+                for convert in converts:
+                    row[column] = convert(row[column], expression, connection)
+        return rows
+
+    def _compile(self) -> tuple[str, tuple[Any, ...], list[tuple[int, Any]]]:
+        compiler = self._rows().query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        selected = [expression for expression, *_ in compiler.select]
+        return sql, params, list(compiler.get_converters(selected).items())
+
+
+class PreparedModels[M: models.Model]:
+    """The same for whole rows: a SELECT of all that a model has."""
+
+    def __init__(self, model: type[M], rows: Callable[[], models.QuerySet[M]]) -> None:
+        self._model = model
+        self._names = [field.attname for field in model._meta.concrete_fields]
+        self._select = PreparedSelect(lambda: rows().values_list(*self._names))
+
+    def __call__(self, **values: Any) -> list[M]:
+        """The rows with these values."""
+        found = self._select(**values)
+        return [self._model.from_db(connection.alias, self._names, row) for row in found]
+
+
 def _filled(param: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(param, Given):
         return param.output_field.get_db_prep_value(values[param.name], connection)

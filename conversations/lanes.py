@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from config.prepared import PreparedUpdate, given_number, insert
+from config.prepared import PreparedModels, PreparedSelect, PreparedUpdate, given_number, insert
 from conversations.frames import Frame
 from conversations.models import (
     HEARD,
@@ -74,14 +74,16 @@ class Locked:
     """
 
     def __init__(self, conversation_id: int) -> None:
-        locking = ConversationSession.objects.select_for_update(no_key=True)
-        self.conversation = locking.get(pk=conversation_id)
+        found = _lock(pk=conversation_id)
+        if not found:
+            raise ConversationSession.DoesNotExist
+        (self.conversation,) = found
         self._after: dict[int, int] = {}
 
     @cached_property
     def rows(self) -> list[Row]:
         """All rows, oldest first, as they stand when they are first asked for."""
-        return [Row(*row) for row in self.conversation.messages.values_list(*Row._fields)]
+        return [Row._make(row) for row in _rows(session=self.conversation.pk)]
 
     def sent(self, client_id: UUID) -> int | None:
         """The row that was sent under this id before."""
@@ -215,6 +217,15 @@ class Locked:
         return None if noted else line
 
 
+_lock: Final = PreparedModels(
+    ConversationSession,
+    lambda: ConversationSession.objects.select_for_update(no_key=True).filter(
+        pk=given_number("pk")
+    ),
+)
+_rows: Final = PreparedSelect(
+    lambda: Message.objects.filter(session=given_number("session")).values_list(*Row._fields)
+)
 _count: Final = PreparedUpdate(
     lambda: ConversationSession.objects.filter(pk=given_number("pk")),
     lambda: {"total_messages": F("total_messages") + given_number("new")},

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.models import User
+from config.prepared import PreparedModels, PreparedSelect, given_number, given_text
 from invitations.models import Invitation
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, exchanges_from
 from usage.holds import UNLIMITED, Purse, available
@@ -36,7 +37,8 @@ class Budget:
     exchanges_left: int
     percent: int
     limited: bool
-    ending: Ending
+    # None while more can be said.
+    ending: Ending | None
 
     @property
     def exhausted(self) -> bool:
@@ -69,36 +71,46 @@ def budget(purse: Purse, *, session_id: int, longest_reply: int = 0) -> Budget:
     however short replies have been.
     """
     left = available(purse)
-    limit, ending = _limit(purse)
+    payer = _payer(purse)
+    limit = _limit(payer)
     cost, growth, spoken = _recent(session_id)
     used = 0 if limit is None else round(100 * (limit - left) / limit) if limit else 100
     to_begin = max(0, longest_reply - spoken) if spoken else 0
+    exchanges_left = exchanges_from(left, cost, growth, to_begin)
     return Budget(
-        exchanges_left=exchanges_from(left, cost, growth, to_begin),
+        exchanges_left=exchanges_left,
         percent=min(100, max(0, used)),
         limited=limit is not None and left < UNLIMITED,
-        ending=ending,
+        ending=None if exchanges_left else _ending(payer),
     )
 
 
-def _limit(purse: Purse) -> tuple[int | None, Ending]:
-    """The whole budget in tokens (None: no limit), and what there is to say at its end."""
+def _payer(purse: Purse) -> Invitation | User | None:
     if purse.invitation_id:
-        found = Invitation.objects.select_related("created_by")
-        invitation = found.filter(pk=purse.invitation_id).first()
-        if invitation is None:
-            return 0, Ending("This invitation is gone.", "Ask for a new one.")
-        return invitation.limit, _ending(invitation)
-    user = User.objects.filter(pk=purse.user_id).first()
-    if user is None:
-        return 0, Ending("You are signed out.", "Sign in to go on.")
-    return allowance_of(user).tokens, Ending(
+        return next(iter(_invitation(pk=purse.invitation_id)), None)
+    return User.objects.filter(pk=purse.user_id).first()
+
+
+def _limit(payer: Invitation | User | None) -> int | None:
+    """The whole budget in tokens. None: no limit."""
+    if isinstance(payer, Invitation):
+        return payer.limit
+    return allowance_of(payer).tokens if payer else 0
+
+
+def _ending(payer: Invitation | User | None) -> Ending:
+    """What there is to say at the end of a budget."""
+    if payer is None:
+        return Ending("This invitation or account is gone.", "Ask for a new invitation.")
+    if isinstance(payer, Invitation):
+        return _invitation_ending(payer)
+    return Ending(
         "Your allowance is used up for now.",
         f"{SILENCE} The allowance grows back with time: come back later, or ask for an invitation.",
     )
 
 
-def _ending(invitation: Invitation) -> Ending:
+def _invitation_ending(invitation: Invitation) -> Ending:
     lacks = "’s budget is used up" if invitation.is_open else "’s time is over"
     if invitation.revoked_at:
         lacks = " was withdrawn"
@@ -111,12 +123,12 @@ def _recent(session_id: int) -> tuple[int, int, int]:
     """What the next exchange will cost, how much more each one after it, and how much of that
     the partner says, all in tokens.
     """
-    logs = UsageLog.objects.filter(session=session_id, is_estimate=False, output_tokens__gt=0)
     cost = growth = spoken = 0
     for stream in (StreamType.PARTNER, StreamType.COACH):
-        # By one index, few of them, newest first.
-        calls = logs.filter(stream_type=stream).order_by("-timestamp")[:RECENT]
-        said = [(log.input_tokens + log.output_tokens, log.output_tokens) for log in calls]
+        calls = _calls(session=session_id, stream=stream)
+        said = [
+            (input_tokens + output_tokens, output_tokens) for input_tokens, output_tokens in calls
+        ]
         if not said:
             continue
         more = (said[0][0] - said[-1][0]) // (len(said) - 1) if len(said) > 1 else EACH_NEXT // 2
@@ -124,3 +136,22 @@ def _recent(session_id: int) -> tuple[int, int, int]:
         if stream == StreamType.PARTNER:
             spoken = said[0][1]
     return (cost, growth, spoken) if cost else (FIRST_EXCHANGE, EACH_NEXT, 0)
+
+
+# At the end of each reply; to compile these took longer than to carry them out.
+_invitation: Final = PreparedModels(
+    Invitation, lambda: Invitation.objects.filter(pk=given_text("pk"))
+)
+# By one index, few of them, newest first.
+_calls: Final = PreparedSelect(
+    lambda: (
+        UsageLog.objects.filter(
+            session=given_number("session"),
+            stream_type=given_text("stream"),
+            is_estimate=False,
+            output_tokens__gt=0,
+        )
+        .order_by("-timestamp")
+        .values_list("input_tokens", "output_tokens")[:RECENT]
+    )
+)

@@ -15,7 +15,14 @@ from django.db.models.functions import Coalesce, Greatest, JSONObject
 from django.utils import timezone
 
 from accounts.models import User
-from config.prepared import PreparedUpdate, given_number, given_text, given_time, insert
+from config.prepared import (
+    PreparedModels,
+    PreparedUpdate,
+    given_number,
+    given_text,
+    given_time,
+    insert,
+)
 from invitations.models import Invitation
 from invitations.quota import tokens
 from usage.models import Hold, HoldState, UsageLog, allowance_of
@@ -57,8 +64,8 @@ class CallRecord:
 def available(purse: Purse) -> int:
     """Tokens left to hold: the limit less what is settled and held, never below zero."""
     if purse.invitation_id:
-        invitation = Invitation.objects.open().filter(pk=purse.invitation_id).first()
-        return max(0, invitation.limit - invitation.settled - invitation.held) if invitation else 0
+        found = _open(pk=purse.invitation_id, now=timezone.now())
+        return max(0, *(one.limit - one.settled - one.held for one in found)) if found else 0
     user = User.objects.filter(pk=purse.user_id, is_active=True).first()
     return _allowance_left(user) if user else 0
 
@@ -98,6 +105,10 @@ def _added() -> dict[str, JSONObject]:
 
 
 # To compile these took longer than to carry them out, for each turn of each learner.
+_open: Final = PreparedModels(
+    Invitation,
+    lambda: Invitation.objects.open(given_time("now")).filter(pk=given_text("pk")),
+)
 _add: Final = PreparedUpdate(lambda: Invitation.objects.filter(pk=given_text("pk")), _added)
 _add_if_it_fits: Final = PreparedUpdate(
     lambda: (

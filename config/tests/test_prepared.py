@@ -1,4 +1,4 @@
-"""Prepared UPDATEs do what the ORM's own would, with the values of each use."""
+"""Prepared statements do what the ORM's own would, with the values of each use."""
 
 from datetime import timedelta
 
@@ -8,7 +8,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from config.prepared import PreparedUpdate, given_number, given_text, given_time, insert
+from config.prepared import (
+    PreparedModels,
+    PreparedSelect,
+    PreparedUpdate,
+    given_number,
+    given_text,
+    given_time,
+    insert,
+)
 from invitations.models import Invitation
 from usage.models import Hold
 from usage.tests.purses import invite
@@ -23,6 +31,11 @@ extend = PreparedUpdate(
     lambda: Invitation.objects.open(given_time("now")),
     lambda: {"expires_at": given_time("until")},
 )
+
+room = PreparedSelect(
+    lambda: Invitation.objects.open(given_time("now")).values_list("pk", "expires_at", "quota")
+)
+same = PreparedModels(Invitation, lambda: Invitation.objects.filter(pk=given_text("pk")))
 
 
 def test_each_use_has_values_of_its_own():
@@ -42,6 +55,21 @@ def test_times_are_compared_as_times():
     assert extend(now=now, until=now + timedelta(days=1)) == 1
     invitation.refresh_from_db()
     assert invitation.expires_at == now + timedelta(days=1)
+
+
+def test_what_is_selected_is_as_from_the_orm():
+    now = timezone.now()
+    staff = User.objects.create_user("staff@example.org")
+    invitation = invite(staff, expires_at=now + timedelta(seconds=1))
+    assert room(now=now + timedelta(seconds=2)) == []
+    assert room(now=now) == [[invitation.pk, invitation.expires_at, invitation.quota]]
+    (found,) = same(pk=invitation.pk)
+    assert found == invitation
+    stored = Invitation.objects.get()
+    for column in Invitation._meta.concrete_fields:
+        assert getattr(found, column.attname) == getattr(stored, column.attname)
+    found.save()  # it is no new row
+    assert same(pk="%s") == []
 
 
 def test_a_value_that_is_not_given_is_an_error():

@@ -8,8 +8,8 @@ from django.utils import timezone
 from accounts.models import Role
 from config.tests.desk import make_conversation, make_log, make_scenario
 from invitations.quota import FIRST_EXCHANGE
-from usage.budgets import Budget, Ending, budget
-from usage.holds import Purse
+from usage.budgets import Budget, budget
+from usage.holds import Purse, available
 from usage.models import Allowance, PersonalAllowance
 from usage.tests.purses import hold, invite, learner
 
@@ -93,12 +93,13 @@ def test_a_warning_comes_at_four_fifths(conversation, spent, warning):
     ],
 )
 def test_it_is_told_in_words(count, words):
-    assert Budget(count, 50, True, Ending("", "")).words == words
+    assert Budget(count, 50, True, None).words == words
 
 
 def test_at_the_end_it_says_whom_to_ask(staff, conversation):
     staff.name = "Sam Staff"
     staff.save()
+    hold(conversation.purse, available(conversation.purse))
     ending = budget(conversation.purse, session_id=conversation.pk).ending
     assert ending.why == "This invitation’s budget is used up."
     assert "ask Sam Staff" in ending.advice

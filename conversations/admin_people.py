@@ -17,6 +17,7 @@ from conversations import erasure
 from conversations.belongings import Belongings
 from conversations.entrance import lacks_budget, newest
 from conversations.models import ConversationSession
+from conversations.viewings import Viewing
 from invitations.admin import InvitationAdmin
 from invitations.models import Invitation, Status
 
@@ -94,6 +95,12 @@ class GuestAdmin(InvitationAdmin):
     def shortage(self, invitation: Invitation) -> str:
         words = "What is left is not enough for another exchange: its holder reads that it is"
         return warning_list([f"{words} used up. Add tokens to let them go on."])
+
+    def record_sight(self, request: HttpRequest, invitation: Invitation) -> None:
+        """As a reading too, of all that the link opens: its learner may ask who read."""
+        opened = list(guests_conversations([invitation]).values_list("pk", flat=True))
+        if Viewing.record_link(opened, request.user):
+            super().record_sight(request, invitation)
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         """Who may delete conversations may erase what guests left."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Somebody who watches is seen every second; one who was not for so long is taken to have gone.
 LASTS: Final = timedelta(seconds=6)
+# A mail's two parts are two pages, seen at once.
+LINK_STAYS: Final = timedelta(minutes=1)
 # Later it is a new viewing, with a record of its own.
 RESUMED_WITHIN: Final = timedelta(minutes=2)
 
@@ -25,6 +27,7 @@ class ViewingKind(models.TextChoices):
     TRANSCRIPT = "transcript", "Read the transcript"
     LIVE = "live", "Watched live"
     SEARCH = "search", "Found it by its words"
+    LINK = "link", "Saw the link that opens it"
 
 
 class ViewingQuerySet(models.QuerySet["Viewing"]):
@@ -80,7 +83,7 @@ class Viewing(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind=ViewingKind.LIVE, seen_until__isnull=False)
-                | Q(kind__in=[ViewingKind.TRANSCRIPT, ViewingKind.SEARCH], seen_until=None),
+                | (~Q(kind=ViewingKind.LIVE) & Q(seen_until=None)),
                 name="viewing_seen_while_live",
             )
         ]
@@ -98,6 +101,19 @@ class Viewing(models.Model):
             kind=kind,
             seen_until=timezone.now() + LASTS if kind == ViewingKind.LIVE else None,
         )
+
+    @classmethod
+    def record_link(cls, conversations: Collection[int], viewer: Any) -> bool:
+        """Note that `viewer` was shown a link that opens these, once a minute; whether it did."""
+        seen = {"viewer": viewer, "kind": ViewingKind.LINK}
+        lately = timezone.now() - LINK_STAYS
+        mine = cls.objects.filter(number__in=conversations, started_at__gt=lately, **seen)
+        known = set(mine.values_list("number", flat=True))
+        new = [number for number in conversations if number not in known]
+        cls.objects.bulk_create(
+            cls(conversation_id=number, number=number, **seen) for number in new
+        )
+        return bool(new)
 
     @classmethod
     def record_search(cls, conversations: Collection[int], viewer: Any) -> None:

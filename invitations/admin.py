@@ -65,7 +65,7 @@ class InvitationAdmin(PersonalAdmin, MadeOnce, InvitationColumns, InvitationPage
         ("What", {"fields": ["scenario", "preset", "tokens", "expires_at", "personal_note"]}),
     ]
     fieldsets = [
-        ("State", {"fields": ["status", "budget", "link", "conversations"]}),
+        ("State", {"fields": ["status", "budget", "link", "kept_link", "conversations"]}),
         ("Who", {"fields": ["recipient_email", "recipient_name", "personal_note"]}),
         ("What", {"fields": ["scenario", "tokens", "quota_label", "expires_at"]}),
         (
@@ -89,6 +89,7 @@ class InvitationAdmin(PersonalAdmin, MadeOnce, InvitationColumns, InvitationPage
         "status",
         "budget",
         "link",
+        "kept_link",
         "conversations",
         "created_by",
         "created_at",
@@ -118,9 +119,9 @@ class InvitationAdmin(PersonalAdmin, MadeOnce, InvitationColumns, InvitationPage
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return self.add_fieldsets
-        hidden = set() if self.may_see_link(request, obj) else {"link"}
+        hidden = {"kept_link"} if self.may_see_link(request, obj) else {"link"}
         if not self.has_change_permission(request, obj):
-            hidden |= {"tokens", "quota_label"}  # the budget is shown above
+            hidden |= {"kept_link", "tokens", "quota_label"}  # the budget is shown above
         return [
             (title, {**options, "fields": [f for f in options["fields"] if f not in hidden]})
             for title, options in self.fieldsets
@@ -179,7 +180,8 @@ class InvitationAdmin(PersonalAdmin, MadeOnce, InvitationColumns, InvitationPage
 
     def response_change(self, request: HttpRequest, obj: Invitation) -> HttpResponse:
         response = super().response_change(request, obj)
-        return self.to_preview(obj) if wants_preview(request) else response
+        may_see = self.may_see_link(request, obj)
+        return self.to_preview(obj) if wants_preview(request) and may_see else response
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

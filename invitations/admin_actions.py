@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from config.admin import DeskAdmin
+from config.admin import READS_TRANSCRIPTS, DeskAdmin
 from invitations.admin_forms import MoreTokensForm
 from invitations.admin_history import budget, moment, moved
 from invitations.models import Invitation
@@ -35,6 +35,12 @@ EVERYWHERE = [ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM]
 class InvitationActions(DeskAdmin):
     action_form = KeyedActionForm
     actions = ["send_again", "extend_week", "extend_month", "add_tokens", "renew", "revoke"]
+
+    def may_see_link(self, request: HttpRequest, invitation: Invitation) -> bool:
+        """A claimed link opens what was said, so that it is for readers of transcripts."""
+        return self.has_change_permission(request, invitation) and (
+            invitation.claimed_at is None or request.user.has_perm(READS_TRANSCRIPTS)
+        )
 
     @admin.action(
         description="Send the link again",
@@ -120,13 +126,28 @@ class InvitationActions(DeskAdmin):
     def renew(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> HttpResponse | None:
         if "confirmed" not in request.POST:
             return self._ask(request, invitations, "renew")
-        for invitation in self._pressed(request, invitations):
+        for invitation in self._reachable(request, self._pressed(request, invitations)):
             was_opened = moment(invitation.opened_at) if invitation.opened_at else ""
             invitation.new_link()
             old = f" The old one was opened on {was_opened}." if was_opened else ""
             self.log_change(request, invitation, f"Replaced the link.{old}")
-        messages.success(request, "The old links are closed. Send the new ones when you are ready.")
+            done = "its old link is closed. Send the new one when you are ready."
+            messages.success(request, f"{invitation}: {done}")
         return None
+
+    def _reachable(
+        self, request: HttpRequest, invitations: Iterable[Invitation]
+    ) -> Iterator[Invitation]:
+        """Those whose new link somebody would get: its holder by mail, or staff who may see it."""
+        for invitation in invitations:
+            if invitation.recipient_email or self.may_see_link(request, invitation):
+                yield invitation
+                continue
+            words = (
+                "left as it is. Somebody has taken it up, there is no address to send a new link "
+                "to, and only who may read transcripts could pass it on."
+            )
+            messages.warning(request, f"{invitation}: {words}")
 
     @admin.action(
         description="Revoke…",
@@ -186,7 +207,7 @@ class InvitationActions(DeskAdmin):
             messages.error(
                 request,
                 f"The mail to {address} could not be sent ({error.__class__.__name__}). The "
-                "invitation is kept: check the mail settings and send the link again, or copy it.",
+                "invitation is kept: check the mail settings and send the link again.",
             )
         else:
             # Not to whom: who takes it up, or whom it is for later, reads the history.

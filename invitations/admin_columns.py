@@ -93,16 +93,33 @@ class InvitationColumns(DeskAdmin):
     def link(self, invitation: Invitation) -> str:
         if not invitation.is_open:
             return "Closed: it lets nobody in any more."
+        pages = format_html(
+            '<a href="{}">See the mail</a> · <a href="{}">Print a sheet with a QR code</a>',
+            reverse("admin:invitations_invitation_preview", args=[invitation.pk]),
+            reverse("admin:invitations_invitation_sheet", args=[invitation.pk]),
+        )
+        if invitation.opens_what_was_said:
+            words = "It opens what was said, and so whoever looks at it is recorded as a reader."
+            return format_html("{}<br>{}", words, pages)
         return format_html(
             '<span class="copy"><input type="text" id="invitation-link" class="vTextField" readonly'
             ' value="{}" aria-label="Link" autocomplete="off">'
             ' <button type="button" class="button" data-copy="invitation-link" hidden>Copy link'
             '</button> <span role="status" class="copy-status"></span></span>'
             '<div class="help">Whoever has it may come in: pass it to the recipient alone. '
-            '<a href="{}">See the mail</a> · <a href="{}">Print a sheet with a QR code</a></div>',
+            "{}</div>",
             invitation.url,
-            reverse("admin:invitations_invitation_preview", args=[invitation.pk]),
-            reverse("admin:invitations_invitation_sheet", args=[invitation.pk]),
+            pages,
+        )
+
+    @admin.display(description="Link")
+    def kept_link(self, invitation: Invitation) -> str:
+        """In place of the link for who may not read what it opens."""
+        if not invitation.is_open:
+            return "Closed: it lets nobody in any more."
+        return (
+            "Somebody has taken it up, so that it is for who may read transcripts. "
+            "“Send the link again” mails it to the recipient."
         )
 
     @admin.display(description="Conversations")

@@ -19,7 +19,6 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from config.admin import READS_TRANSCRIPTS
 from invitations.admin_actions import InvitationActions
 from invitations.csrf import refuse_forgery
 from invitations.mailing import message
@@ -53,6 +52,8 @@ def of_a_secret(view: Page) -> Page:
             raise Http404
         if not admin.may_see_link(request, invitation):
             raise PermissionDenied
+        if request.method == "GET" and invitation.opens_what_was_said:
+            admin.record_sight(request, invitation)
         response = view(admin, request, invitation)
         response["Referrer-Policy"] = "no-referrer"
         response["Cache-Control"] = "no-store"
@@ -79,11 +80,19 @@ class InvitationPages(InvitationActions):
             for tail, view in pages.items()
         ] + super().get_urls()
 
-    def may_see_link(self, request: HttpRequest, invitation: Invitation) -> bool:
-        """A claimed link opens what was said, so that it is for readers of transcripts."""
-        return self.has_change_permission(request, invitation) and (
-            invitation.claimed_at is None or request.user.has_perm(READS_TRANSCRIPTS)
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Offers the mail to look at where it may be seen: it holds the link."""
+        invitation = kwargs.get("obj")
+        may_see = invitation is None or self.may_see_link(request, invitation)
+        return super().render_change_form(
+            request, context | {"may_see_mail": may_see}, *args, **kwargs
         )
+
+    def record_sight(self, request: HttpRequest, invitation: Invitation) -> None:
+        """Note that somebody of the staff saw a link that opens what was said."""
+        self.log_change(request, invitation, "Looked at the link, which opens what was said.")
 
     # Its own check of forgeries: under `no-referrer` a browser keeps its origin to itself.
     @csrf_exempt

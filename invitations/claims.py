@@ -7,6 +7,7 @@ new link ends what browsers held by the old one.
 from collections.abc import MutableMapping
 from typing import Any, Final
 
+from django.db import transaction
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -36,6 +37,19 @@ def claim(request: HttpRequest, invitation: Invitation) -> bool:
     others = [key for key in held_invitations(request.session) if key != invitation.held_as]
     request.session[HELD] = [*others, invitation.held_as][-MOST_HELD:]
     return True
+
+
+def replace_link(request: HttpRequest, invitation: Invitation) -> None:
+    """Give `invitation`, which this browser holds, a new link; every other copy is closed by it.
+
+    The session is stored in the same transaction: a second press must find what this one left.
+    """
+    with transaction.atomic():
+        before = invitation.held_as
+        invitation.new_link()
+        held = held_invitations(request.session)
+        request.session[HELD] = [invitation.held_as if key == before else key for key in held]
+        request.session.save()
 
 
 def is_holder(request: HttpRequest, invitation: Invitation) -> bool:

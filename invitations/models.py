@@ -232,6 +232,11 @@ class Invitation(models.Model):
         return [wish for wish in Wish if getattr(self, wish.field) and not self.revoked_at]
 
     @property
+    def opens_what_was_said(self) -> bool:
+        """Whether its link shows whoever has it what a guest has said."""
+        return self.claimed_at is not None and self.linked_user_id is None and self.is_open
+
+    @property
     def is_open(self) -> bool:
         """Whether somebody may come in by the link, to talk or at least to read."""
         return self.revoked_at is None and self.expires_at > timezone.now()

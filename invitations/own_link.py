@@ -6,12 +6,13 @@ keeps; its own address holds only the invitation's id.
 
 import logging
 from smtplib import SMTPException
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
 from django.core.mail import EmailMessage
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -44,9 +45,11 @@ class AddressForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_link(request: HttpRequest, pk: str) -> HttpResponse:
-    """Show a guest the link of the invitation that their browser holds; POST mails it."""
-    invitation = held(request, pk)
-    form = AddressForm(request.POST or None)
+    """Show a guest the link that their browser holds; POST mails it, or replaces it."""
+    if request.method == "POST" and request.POST.get("action") == "replace":
+        return replace(request, pk)
+    invitation = held(request.session, pk)
+    form = AddressForm(request.POST if "email" in request.POST else None)
     if request.method == "POST" and form.is_valid():
         if not invitation.press(pressed_key(request)):
             messages.info(request, "You pressed that twice: one mail goes out.")
@@ -68,9 +71,23 @@ def own_link(request: HttpRequest, pk: str) -> HttpResponse:
     return response
 
 
-def held(request: HttpRequest, pk: str) -> Invitation:
+@transaction.atomic
+def replace(request: HttpRequest, pk: str) -> HttpResponse:
+    """Close every copy of the link that somebody may have, and show the guest a new one.
+
+    Of two presses at once the second waits, and then finds what the first left in the session.
+    """
+    Invitation.objects.select_for_update(of=("self",)).filter(pk=pk).first()
+    invitation = held(request.session.load(), pk)
+    if invitation.press(pressed_key(request)):
+        claims.replace_link(request, invitation)
+        messages.success(request, "Every older copy of your link is closed. This is the new one.")
+    return HttpResponseRedirect(request.path, status=303)
+
+
+def held(session: Any, pk: str) -> Invitation:
     """The open invitation that this browser holds as a guest's. Raises `Http404` without one."""
-    found = Invitation.objects.open().held_by(claims.held_invitations(request.session))
+    found = Invitation.objects.open().held_by(claims.held_invitations(session))
     invitation = found.select_related("scenario", "created_by").filter(pk=pk).first()
     if invitation is None:
         raise Http404

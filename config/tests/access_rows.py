@@ -208,7 +208,13 @@ STAFF: Final = [
     ),
     *(
         # One that was taken up: its link opens what was said.
-        Row(f"admin:invitations_invitation_{page}", methods, desk(REFUSED, reader=YES), "object")
+        Row(
+            f"admin:invitations_invitation_{page}",
+            methods,
+            desk(REFUSED, reader=YES),
+            "object",
+            records=True,
+        )
         for page, methods in (("preview", BOTH), ("preview_html", READ), ("sheet", READ))
     ),
     Row("admin:invitations_grouplink_poster", READ, desk(YES, bare=NOT_FOUND), "object"),

@@ -264,13 +264,19 @@ class ChangeTests(InvitationTestCase):
         url = admin_url(MODEL, "change", invitation.pk)
         self.sign_in(self.sten, "invitations.view_invitation", "invitations.change_invitation")
 
-        assert invitation.token not in self.page(url)
+        html = self.page(url)
+        assert invitation.token not in html
+        assert "it is for who may read transcripts" in html
+        assert "Save and see the mail" not in html
         self.change(invitation, recipient_email="sten@example.org")
         invitation.refresh_from_db()
         assert invitation.recipient_email == "a@b.org"
 
         self.sign_in(self.sten, "conversations.view_transcript")
-        assert invitation.token in self.page(url)
+        html = self.page(url)
+        assert invitation.token not in html  # to look at it is recorded, to look here is not
+        assert admin_url(MODEL, "preview", invitation.pk) in html
+        assert "Save and see the mail" in html
 
     def test_a_closed_invitation_shows_no_link(self):
         invitation = make_invitation(self.ada, revoked_at=timezone.now())

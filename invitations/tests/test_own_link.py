@@ -12,6 +12,7 @@ from config.limits import Limit
 from invitations import own_link
 from invitations.models import Invitation
 from invitations.tests import making
+from invitations.tests.racing import all_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -151,3 +152,55 @@ def test_a_mail_that_fails_leaves_the_link_to_copy(guest, url, invitation, caplo
 
 def test_other_methods_are_refused(guest, url):
     assert guest.put(url).status_code == 405
+
+
+# --- A new one -------------------------------------------------------------------------------
+
+
+def replace(guest: Client, url: str) -> dict[str, str]:
+    """The fields of the button that replaces the link."""
+    return {"action": "replace", "page_key": guest.get(url).context["page_key"]}
+
+
+def test_a_guest_replaces_the_link_and_stays_in_alone(guest, invitation, url):
+    conversation = guest.post(invitation.get_absolute_url())["Location"]
+    other = Client()
+    other.post(invitation.get_absolute_url())
+
+    response = guest.post(url, replace(guest, url))
+
+    assert (response.status_code, response["Location"]) == (303, url)
+    new = Invitation.objects.get()
+    assert new.url in guest.get(url).content.decode()
+    assert guest.get(conversation).status_code == 200
+    assert other.get(conversation).status_code == 404
+    assert Client().get(invitation.get_absolute_url()).status_code == 404
+    third = Client()
+    assert third.post(new.get_absolute_url())["Location"] == conversation
+    assert mail.outbox == []
+
+
+def test_pressed_twice_it_is_replaced_once(guest, url):
+    fields = replace(guest, url)
+    guest.post(url, fields)
+    once = Invitation.objects.get().token
+    assert guest.post(url, fields).status_code == 303
+    assert Invitation.objects.get().token == once
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pressed_twice_at_once_the_browser_stays_in(guest, url):
+    fields = replace(guest, url)
+    twins = [Client() for _ in range(2)]
+    for twin in twins:
+        twin.cookies = guest.cookies.copy()
+
+    answers = all_at_once([lambda t=twin: t.post(url, fields).status_code for twin in twins])
+
+    assert answers == [303, 303]
+    assert Invitation.objects.get().url in guest.get(url).content.decode()
+
+
+def test_strangers_replace_nothing(guest, invitation, url):
+    assert Client().post(url, {"action": "replace"}).status_code == 404
+    assert Invitation.objects.get().token == invitation.token

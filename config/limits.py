@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -36,6 +37,11 @@ class Limit:
         except ValueError:
             return True
         return past * (1 - elapsed / self.seconds) + count <= self.amount
+
+    def give_back(self, key: object) -> None:
+        """Count one less for `key`, of what was just counted and turned out to be nothing new."""
+        with suppress(ValueError):  # its counter is gone, or the cache is away
+            cache.decr(self._name(key, int(time.time() // self.seconds)))
 
     def _name(self, key: object, period: int) -> str:
         # Hashed: addresses and session keys do not belong in a cache that others read.

@@ -193,14 +193,15 @@ class ConversationConsumer(AsyncWebsocketConsumer):
 
     async def send_turn(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        await self.take(client_id, self.paced(turns.send), client_id, frame.get("text"))
+        await self.take(client_id, pace.paced(turns.send, self.who), client_id, frame.get("text"))
 
     async def ask(self, frame: dict[str, Any]) -> None:
         client_id = uuid(frame)
-        await self.take(client_id, self.paced(turns.ask), client_id, frame.get("text"))
+        await self.take(client_id, pace.paced(turns.ask, self.who), client_id, frame.get("text"))
 
     async def retry(self, frame: dict[str, Any]) -> None:
-        await self.take(uuid(frame), self.paced(turns.retry), whole(frame, "message"))
+        work = pace.paced(turns.retry, self.who)
+        await self.take(uuid(frame), work, whole(frame, "message"))
 
     async def end(self, frame: dict[str, Any]) -> None:
         await self.take(uuid(frame), turns.end)
@@ -209,15 +210,6 @@ class ConversationConsumer(AsyncWebsocketConsumer):
         message = whole(frame, "message")
         if await in_writer(turns.request_stop, self.pk, message):
             hub().request_stop(self.pk, message)
-
-    def paced(self, work: Callable[..., Step]) -> Callable[..., Step]:
-        """A step that costs a model call, refused to whoever takes too many."""
-
-        def step(conversation: int, *args: Any) -> Step:
-            pace.check(conversation, self.who)
-            return work(conversation, *args)
-
-        return step
 
     async def take(self, client_id: UUID, work: Callable[..., Step], *args: Any) -> None:
         """Take a step, acknowledge it once it is stored, and carry it out."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final
 
 import anthropic
@@ -49,6 +50,20 @@ class Trouble(StrEnum):
     CUT = "cut"
     STALLED = "stalled"
     OVERTIME = "overtime"
+
+
+# What an error event says in place of an answer, whose status was 200, as its status would.
+EVENTS: Final = {
+    "overloaded_error": Trouble.BUSY,
+    "rate_limit_error": Trouble.BUSY,
+    "api_error": Trouble.BUSY,
+    "timeout_error": Trouble.BUSY,
+    "authentication_error": Trouble.KEY,
+    "permission_error": Trouble.KEY,
+    "billing_error": Trouble.KEY,
+    "not_found_error": Trouble.MODEL,
+    "request_too_large": Trouble.TOO_LONG,
+}
 
 
 class CallError(Exception):
@@ -271,9 +286,12 @@ async def _chained(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
 
 
 def _trouble(error: Exception) -> Trouble:
-    # The order matters: some are subclasses of others.
-    if getattr(error, "type", None) == "overloaded_error":
+    said = getattr(error, "type", None)
+    if said == "overloaded_error":
         return Trouble.BUSY
+    if isinstance(error, anthropic.APIStatusError) and error.status_code == HTTPStatus.OK:
+        return EVENTS.get(said or "", Trouble.REJECTED)
+    # The order matters: some are subclasses of others.
     kinds: tuple[tuple[type[Exception], Trouble], ...] = (
         (anthropic.EnforcedSpendLimitReachedError, Trouble.SPEND_LIMIT),
         (anthropic.RateLimitError, Trouble.BUSY),

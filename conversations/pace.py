@@ -4,15 +4,16 @@ People are counted by their session or account and by their conversation. An add
 a whole class or office, so it has a limit that only a program reaches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from config import addresses
 from config.limits import Limit
+from conversations.lanes import Step
+from conversations.models import Message
 from conversations.turns import Refused
 
-# What costs a model call, by the names that forms and frames have for it.
-COSTLY: Final = frozenset({"send", "ask", "retry"})
 # A reply takes seconds; sixty in a minute is no conversation.
 IN_A_CONVERSATION: Final = Limit("calls_in_conversation", 60, 60)
 OF_A_VISITOR: Final = Limit("calls_of_visitor", 120, 60)
@@ -32,6 +33,29 @@ def check(conversation: int, who: str) -> None:
     """Count something that costs a model call. Raises `Refused` for one too many."""
     if not (IN_A_CONVERSATION.take(conversation) and OF_A_VISITOR.take(who)):
         raise Refused("too_often", "That is too much in a short time. Wait a minute, then go on.")
+
+
+def paced(work: Callable[..., Step], who: str) -> Callable[..., Step]:
+    """A step of `turns` that costs a model call, refused to whoever takes too many.
+
+    What is sent again under its id, as after a lost line, begins nothing: it is neither refused
+    nor counted.
+    """
+
+    def step(conversation: int, given: UUID | int, *args: Any) -> Step:
+        try:
+            check(conversation, who)
+        except Refused:
+            again = {"client_id": given} if isinstance(given, UUID) else {"pk__in": []}
+            if not Message.objects.filter(session=conversation, **again).exists():
+                raise
+        done = work(conversation, given, *args)
+        if not done.after:
+            IN_A_CONVERSATION.give_back(conversation)
+            OF_A_VISITOR.give_back(who)
+        return done
+
+    return step
 
 
 def may_come_from(scope: Mapping[str, Any]) -> bool:

@@ -134,15 +134,17 @@ def _find(request: HttpRequest, pk: int) -> ConversationSession:
 async def _act(request: HttpRequest, conversation: ConversationSession) -> HttpResponseBase:
     """Carry out what the plain form asks for. Raises `Refused`."""
     pk, text, action = conversation.pk, request.POST.get("text"), request.POST.get("action")
-    if action in pace.COSTLY:
-        await sync_to_async(lambda: pace.check(pk, pace.name(request.user, request.session)))()
+    who = await sync_to_async(pace.name)(request.user, request.session)
     match action:
         case "send":
-            await runner().act(partial(turns.send, pk, _client_id(request), text))
+            work = pace.paced(turns.send, who)
+            await runner().act(partial(work, pk, _client_id(request), text))
         case "ask":
-            await runner().act(partial(turns.ask, pk, _client_id(request), text))
+            work = pace.paced(turns.ask, who)
+            await runner().act(partial(work, pk, _client_id(request), text))
         case "retry":
-            await runner().act(partial(turns.retry, pk, _message_id(request)))
+            work = pace.paced(turns.retry, who)
+            await runner().act(partial(work, pk, _message_id(request)))
         case "stop":
             if running := await sync_to_async(turns.request_stop)(pk, _message_id(request)):
                 hub().request_stop(pk, running.pk)

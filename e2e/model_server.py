@@ -26,6 +26,7 @@ Behaviours, all optional, may be combined:
 | `pause` | wait after so many chunks for `server.release()` |
 | `error`, `error_after` | an `event: error` of this kind after so many chunks (all by default) |
 | `error_first` | an `event: error` of this kind in place of any other event |
+| `ping_first` | so many `event: ping` before any other event |
 | `cut_first` | close the connection after the status, before any event |
 | `no_stop` | a clean end of file after so many chunks, without `message_stop` |
 | `empty` | status 200 and not one event |
@@ -216,6 +217,9 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if does.get("empty"):
             return self.finish_stream()
+        for _ in range(does.get("ping_first", 0)):
+            self.event("ping")
+            self.wait(does.get("delay", 0))
         if "error_first" in does:
             self.event("error", error={"type": does["error_first"], "message": "scripted"})
             return self.finish_stream()

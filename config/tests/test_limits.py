@@ -30,8 +30,20 @@ def away(monkeypatch):
     return cache
 
 
+@pytest.fixture(params=["there", "away"])
+def away_or_not(request):
+    if request.param == "away":
+        request.getfixturevalue("away")
+
+
 def test_so_many_are_let_in_and_no_more(clock):
     assert [LIMIT.take("dana") for _ in range(7)] == [True] * 5 + [False] * 2
+
+
+def test_what_is_given_back_does_not_count(clock, away_or_not):
+    for _ in range(20):
+        assert LIMIT.take("dana")
+        LIMIT.give_back("dana")
 
 
 def test_everybody_is_counted_by_themselves(clock):

@@ -84,15 +84,46 @@ async def test_a_busy_provider_is_tried_again_visibly(model_server, status):
     assert call.usage.input_tokens > 0
 
 
-async def test_an_error_that_comes_in_place_of_an_answer_is_like_a_status(model_server):
-    model_server.script("partner", error_first="overloaded_error")
-    model_server.script("partner", text="At last.")
+@pytest.mark.parametrize("pings", [0, 2])
+@pytest.mark.parametrize("kind", ["overloaded_error", "rate_limit_error", "api_error"])
+async def test_an_error_that_comes_in_place_of_an_answer_is_like_a_status(
+    model_server, kind, pings
+):
+    model_server.script("partner", error_first=kind, ping_first=pings)
+    model_server.script("partner", text="At last.", ping_first=pings)
     told = []
-    assert (await speak(told))[::2] == ("At last.", None)
+    text, call, trouble = await speak(told)
+    assert (text, trouble) == ("At last.", None)
     assert told == ["call", "wait", "call"]
-    model_server.script("partner", error_first="invalid_request_error")
-    _, call, trouble = await speak()
-    assert (trouble, call.usage) == (Trouble.REJECTED, CallUsage(0, 0))
+    assert not call.usage.is_estimate
+
+
+@pytest.mark.parametrize(
+    ("kind", "trouble"),
+    [
+        ("invalid_request_error", Trouble.REJECTED),
+        ("authentication_error", Trouble.KEY),
+        ("permission_error", Trouble.KEY),
+        ("not_found_error", Trouble.MODEL),
+        ("request_too_large", Trouble.TOO_LONG),
+        ("one_that_is_new", Trouble.REJECTED),
+    ],
+)
+async def test_an_error_that_will_not_pass_is_told_at_once_and_costs_nothing(
+    model_server, kind, trouble
+):
+    model_server.script("partner", error_first=kind, ping_first=1)
+    _, call, came_to = await speak()
+    assert (came_to, call.usage) == (trouble, CallUsage(0, 0))
+    assert len(model_server.requests("partner")) == 1
+
+
+async def test_pings_are_no_answer(model_server, settings):
+    settings.REPLY_FIRST_TOKEN_SECONDS = 0.5
+    model_server.script("partner", ping_first=1000, delay=0.05)
+    async with asyncio.timeout(2):
+        _, call, trouble = await speak()
+    assert (trouble, call.usage) == (Trouble.SLOW, None)
 
 
 @pytest.mark.parametrize("reset", [False, True])

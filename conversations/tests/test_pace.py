@@ -75,6 +75,34 @@ async def test_a_frame_too_many_is_refused_and_the_socket_stays(one_a_minute, gu
     await page.socket.disconnect()
 
 
+async def test_what_is_sent_again_is_neither_refused_nor_counted(guest, conversation, monkeypatch):
+    for name in ("IN_A_CONVERSATION", "OF_A_VISITOR"):
+        monkeypatch.setattr(pace, name, Limit(name, 2, 3600))
+    page = Page(conversation, cookie_of(guest))
+    await page.connect()
+    first, second = str(uuid4()), str(uuid4())
+
+    async def send(client_id, kind="send"):
+        await page.send(type=kind, id=client_id, text="Hello?")
+        return await page.until("accepted", id=client_id)
+
+    stored = await send(first)
+    for _ in range(5):
+        assert await send(first) == stored
+    asked = await send(second, "ask")
+    # Used up by now, for what is new.
+    await page.send(type="send", id=str(uuid4()), text="One too many")
+    assert (await page.until("refused"))["code"] == "too_often"
+    assert (await send(first), await send(second, "ask")) == (stored, asked)
+    await runner().wait()
+    await page.socket.disconnect()
+
+
+def test_a_form_that_is_sent_again_is_no_form_too_many(one_a_minute, guest, conversation):
+    same = {"client_id": str(uuid4())}
+    assert {send(guest, conversation, "Hello?", **same).status_code for _ in range(3)} == {303}
+
+
 async def test_sends_by_form_and_by_socket_are_counted_together(one_a_minute, guest, conversation):
     await sync_to_async(send)(guest, conversation, "Hello?")
     page = Page(conversation, cookie_of(guest))

@@ -229,6 +229,22 @@ async def test_every_ending_is_one_state_with_words_and_one_log_row(
     assert not await Hold.objects.held().aexists()
 
 
+async def test_an_error_event_before_the_first_token_is_tried_again_visibly_and_costs_nothing(
+    conversation, model_server
+):
+    model_server.script("partner", error_first="api_error", ping_first=1)
+    model_server.script("partner", text="At last.", usage=counts(50, 4))
+    page = Listening()
+    hub().listen(conversation.pk, page)
+    reply = await talk(conversation)
+    hub().leave(conversation.pk, page)
+    assert (reply.status, reply.content, reply.restarts) == ("complete", "At last.", 0)
+    notices = [f for f in map(json.loads, page.heard) if f["type"] == "notice"]
+    assert [notice["message"] for notice in notices] == [reply.pk]
+    log = await UsageLog.objects.aget(stream_type="partner")
+    assert (log.input_tokens, log.output_tokens, log.is_estimate) == (50, 4, False)
+
+
 async def test_no_answer_is_charged_and_begun_again_by_itself_once(conversation, model_server):
     model_server.script("partner", no_answer=True)
     model_server.script("partner", text="Hello.")
@@ -713,6 +729,49 @@ async def test_a_reply_that_begins_during_the_end_of_a_drain_makes_no_call(
     reply = await partner_of(conversation)
     assert (reply.status, reply.begin_again) == ("interrupted", True)
     assert model_server.requests("partner") == []
+
+
+async def test_what_is_dropped_while_the_process_leaves_is_asked_again_by_the_next_one(
+    conversation, model_server
+):
+    """What the page reads of it, that it was asked again, is true as soon as another looks."""
+    model_server.script("partner", no_answer=True, header_delay=0.3)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await sync_to_async(model_server.wait_for)("partner")
+    await runner().drain(5)
+    dropped = await partner_of(conversation)
+    assert (dropped.status, dropped.failure) == ("interrupted", "asked_again")
+    assert not dropped.can_retry
+    log = await UsageLog.objects.aget()
+    hold = await Hold.objects.aget()
+    assert (log.is_estimate, log.input_tokens + log.output_tokens) == (True, hold.tokens)
+    replies._runners.clear()  # the next process
+    assert await runner().recover() == 1
+    await runner().wait()
+    again = await partner_of(conversation)
+    assert (again.status, again.restarts) == ("complete", 1)
+    assert len(model_server.requests("partner")) == 2
+
+
+async def test_who_tries_again_what_was_handed_over_gets_one_reply(conversation, model_server, say):
+    line = await sync_to_async(say)("user", "Hello")
+    lost = await sync_to_async(say)(
+        "partner",
+        "",
+        parent=line,
+        status=MessageStatus.INTERRUPTED,
+        failure="lost",
+        begin_again=True,
+    )
+    await act(turns.retry, conversation.pk, lost.pk)
+    await runner().recover(conversation.pk)
+    await runner().wait()
+    await runner().recover(conversation.pk)
+    await runner().wait()
+    await lost.arefresh_from_db()
+    assert not lost.begin_again
+    assert len(model_server.requests("partner")) == 1
+    assert len(await rows(conversation, role=MessageRole.COACH)) == 1
 
 
 async def test_a_newer_turn_makes_a_lost_reply_moot(conversation, model_server, say):

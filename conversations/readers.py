@@ -5,9 +5,11 @@ from typing import Any, Final
 from django.contrib.auth.models import Permission
 from django.contrib.humanize.templatetags.humanize import apnumber
 from django.db.models import Q, QuerySet
+from django.utils.text import capfirst
 
 from accounts.models import Role, User
 from conversations.models import ConversationSession
+from invitations.mailing import INVITER
 from scenarios.models import Scenario
 
 TRANSCRIPT: Final = "view_transcript"
@@ -42,12 +44,14 @@ def who_may_read(inviter: User | None, *, private: bool = False) -> str:
         return "Nobody on the staff of this site may read it at present."
     if inviter is None:
         return f"{_members(len(people))} of this site may read it."
+    name = inviter.name or INVITER
     if inviter.pk not in people:
-        return f"{_members(len(people))} of this site may read it; {inviter} may not."
+        return f"{_members(len(people))} of this site may read it; {name} may not."
+    name = inviter.name or capfirst(INVITER)
     others = len(people) - 1
     if not others:
-        return f"{inviter} may read it, and nobody else on the staff of this site."
-    return f"{inviter} and {_members(others, other=True)} of this site may read it."
+        return f"{name} may read it, and nobody else on the staff of this site."
+    return f"{name} and {_members(others, other=True)} of this site may read it."
 
 
 def _members(count: int, *, other: bool = False) -> str:

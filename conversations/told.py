@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from conversations.belongings import Belongings
 from conversations.models import ConversationSession, Message
+from invitations.mailing import INVITER
 from invitations.models import Delivery, Invitation
 from usage.models import Hold, UsageLog
 
@@ -146,7 +147,7 @@ def _address(invitation: Invitation, mine: Belongings) -> Row:
     return {
         "to_name": invitation.recipient_name if is_mine else "",
         "to_address": invitation.recipient_email if is_mine else "",
-        "from": str(invitation.created_by),
+        "from": invitation.created_by.name or INVITER,
         "note": invitation.personal_note,
         "history": [
             # Whom it was for when a line was written may have been somebody else.

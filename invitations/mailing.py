@@ -11,6 +11,8 @@ from django.utils.encoding import punycode
 if TYPE_CHECKING:
     from invitations.models import Invitation
 
+# Who invites, where they have given no name: their address is not for everybody to read.
+INVITER: Final = "the person who invited you"
 # A name in a header; longer ones are cut, in the text of the mail they stand in full.
 HEADER_NAME: Final = 80
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from accounts.models import User
 from config.prepared import PreparedModels, PreparedSelect, given_number, given_text
+from invitations.mailing import INVITER
 from invitations.models import Invitation
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, exchanges_from
 from usage.holds import UNLIMITED, Purse, available
@@ -114,7 +115,7 @@ def _invitation_ending(invitation: Invitation) -> Ending:
     lacks = "’s budget is used up" if invitation.is_open else "’s time is over"
     if invitation.revoked_at:
         lacks = " was withdrawn"
-    who = invitation.created_by.name or "whoever invited you"
+    who = invitation.created_by.name or INVITER
     advice = f"{SILENCE} To go on, ask {who}."
     return Ending(f"This invitation{lacks}.", advice, may_ask=invitation.revoked_at is None)
 

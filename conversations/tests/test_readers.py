@@ -97,7 +97,7 @@ def test_the_invitation_and_the_conversation_say_so(client, guest, invitation, c
 
 
 def test_a_guest_is_told_of_the_link_and_nobody_else(client, guest, conversation):
-    words = "Whoever has your link can read it too, until you keep it in an account."
+    words = "Whoever has your link can come in by it too, without a record,"
     assert words in guest.get(conversation.get_absolute_url()).content.decode()
 
     keeper = person("Dana")

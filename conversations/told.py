@@ -142,13 +142,17 @@ def told_invitation(invitation: Invitation, mine: Belongings) -> Row:
 
 
 def _address(invitation: Invitation, mine: Belongings) -> Row:
-    """To whom it was sent only where that is the person: others take up invitations as well."""
+    """To whom it was sent, and the note to them, only where that is the person.
+
+    Others take up invitations as well. What was written to no address is for whoever got the link.
+    """
     is_mine = invitation.recipient_email.lower() in mine.addresses
+    is_for_me = is_mine or not invitation.recipient_email
     return {
         "to_name": invitation.recipient_name if is_mine else "",
         "to_address": invitation.recipient_email if is_mine else "",
         "from": invitation.created_by.name or INVITER,
-        "note": invitation.personal_note,
+        "note": invitation.personal_note if is_for_me else "",
         "history": [
             # Whom it was for when a line was written may have been somebody else.
             {name: value for name, value in line.items() if name != "on"}

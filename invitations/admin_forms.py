@@ -9,12 +9,19 @@ from django.contrib.admin.widgets import (
     AdminTextareaWidget,
     AutocompleteSelect,
 )
+from django.utils.html import format_html
 
 from invitations.admin_history import Snapshot
 from invitations.models import Invitation, QuotaPreset, Wish
 from invitations.presses import key_field
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, MOST_TOKENS, in_words
 
+# A person's note is theirs: it goes to nobody else, and into nobody else's export, unnoticed.
+ANOTHERS_NOTE: Final = format_html(
+    "It was written to the recipient that you have changed. Write another, or empty it. "
+    '<label><input type="checkbox" name="note_stays" value="yes"> {}</label>',
+    "It is meant for the new one too",
+)
 # Fields of the forms that are part of one of the model.
 QUOTA_FIELDS: Final = {"tokens": "quota", "quota_label": "quota"}
 
@@ -165,6 +172,8 @@ class ChangeInvitationForm(InvitationForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()
+        if self.keeps_anothers_note(data):
+            self.add_error("personal_note", ANOTHERS_NOTE)
         quota = dict(self.instance.quota)
         if data.get("tokens"):
             quota["tokens"] = data["tokens"]
@@ -172,6 +181,14 @@ class ChangeInvitationForm(InvitationForm):
             quota["label"] = data.get("quota_label", "")
         self.instance.quota = quota
         return data
+
+    def keeps_anothers_note(self, data: dict[str, Any]) -> bool:
+        """Whether it is for somebody else now, with the note to who it was for before."""
+        before = self.before.hidden
+        was, email = before["recipient_email"], data.get("recipient_email", "")
+        kept = before["personal_note"] and "personal_note" not in self.changed_data
+        moved = "recipient_email" in self.changed_data and email.casefold() != was.casefold()
+        return bool(kept and was and moved and not self.data.get("note_stays"))
 
     def write(self) -> None:
         """Store what was changed and nothing else; a reply counts its tokens meanwhile.

@@ -80,6 +80,7 @@ NOT_EXPORTED = {
     "invitations.Invitation.token": "opens something",
     "invitations.Invitation.recipient_email about another": "whoever it was to has not taken it up",
     "invitations.Invitation.recipient_name about another": "whoever it was to has not taken it up",
+    "invitations.Invitation.personal_note about another": "it was written to somebody else",
     "admin.LogEntry.object_repr about an invitation": "it may have been somebody else's then",
     "invitations.Invitation.held_as": "what a browser holds it by",
     "invitations.GroupLink.token": "opens something",
@@ -121,6 +122,7 @@ class Cast:
         to = {
             "recipient_email": self.new(f"{field}_email about another", "@canary.example"),
             "recipient_name": self.new(f"{field}_name about another"),
+            "personal_note": self.new("invitations.Invitation.personal_note about another"),
         }
         self.claimed = self.make(Invitation, linked_user=self.user, **to, **base)
         self.addressed = self.make(Invitation, recipient_email=self.user.email.upper(), **base)

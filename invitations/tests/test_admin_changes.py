@@ -161,6 +161,40 @@ class EditTests(ChangeTestCase):
         assert self.invitation.time_asked_at is None
 
 
+class NoteTests(ChangeTestCase):
+    """A note is to one person: another recipient does not get it unnoticed."""
+
+    def readdress(self, **changes):
+        fields = read(self.client, self.url) | {"recipient_email": "new@example.org"} | changes
+        response = self.client.post(self.url, fields)
+        self.invitation.refresh_from_db()
+        return response
+
+    def test_another_recipient_is_asked_about(self):
+        response = self.readdress()
+        assert response.status_code == 200
+        html = response.content.decode()
+        assert "It was written to the recipient that you have changed." in html
+        assert '<input type="checkbox" name="note_stays" value="yes">' in html
+        assert self.invitation.recipient_email == "guest@example.org"
+
+    def test_a_new_note_none_or_a_word_of_staff_will_do(self):
+        for number, changes in enumerate(
+            ({"personal_note": "Hello"}, {"note_stays": "yes"}, {"personal_note": ""})
+        ):
+            address = f"new{number}@example.org"
+            assert self.readdress(recipient_email=address, **changes).status_code == 302
+            assert self.invitation.recipient_email == address
+        assert self.invitation.personal_note == ""
+
+    def test_what_was_to_nobody_in_particular_is_not_asked_about(self):
+        Invitation.objects.update(recipient_email="")
+        assert self.readdress().status_code == 302
+
+    def test_the_same_address_in_other_letters_is_the_same(self):
+        assert self.readdress(recipient_email="Guest@Example.org").status_code == 302
+
+
 class ActionTests(ChangeTestCase):
     def test_it_is_extended_by_a_week_or_a_month(self):
         for action, days in (("extend_week", 7), ("extend_month", 30)):

@@ -1,10 +1,12 @@
 """Statements that the ORM compiles once, where compiling takes longer than carrying them out."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any
 
 from django.db import connection, models, transaction
+from django.db.models.expressions import RawSQL
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 
@@ -104,29 +106,36 @@ def _filled(param: Any, values: Mapping[str, Any]) -> Any:
     return param
 
 
-_inserts: dict[tuple[type[models.Model], str], str] = {}
+_inserts: dict[tuple[type[models.Model], str, frozenset[str]], str] = {}
 
 
-def insert(row: models.Model) -> None:
+def insert(row: models.Model, **computed: str) -> None:
     """Store a new row as `save(force_insert=True)` does, but for signals.
 
-    All of its values must be at hand: none is computed by the database, but for the key of a
-    row that has none.
+    All of its values must be at hand, but for the key of a row that has none and for fields that
+    are `computed` by the database: the SQL of each, always the same, without parameters.
     """
     table = row._meta
     has_key = row.pk is not None
     fields = [field for field in table.local_concrete_fields if has_key or not field.primary_key]
-    if (type(row), connection.vendor) not in _inserts:
-        _inserts[type(row), connection.vendor] = _compiled_insert(row, fields, has_key=has_key)
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    kind = type(row), connection.vendor, frozenset(computed)
+    if kind not in _inserts:
+        _inserts[kind] = _compiled_insert(row, fields, computed, has_key=has_key)
+    given = [field for field in fields if field.name not in computed]
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in given]
     with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
-        cursor.execute(_inserts[type(row), connection.vendor], values)
+        cursor.execute(_inserts[kind], values)
         if not has_key:
             (row.pk,) = cursor.fetchone()
     row._state.adding, row._state.db = False, connection.alias
 
 
-def _compiled_insert(row: models.Model, fields: list[Any], *, has_key: bool) -> str:
+def _compiled_insert(
+    row: models.Model, fields: list[Any], computed: Mapping[str, str], *, has_key: bool
+) -> str:
+    row = copy(row)
+    for name, sql in computed.items():
+        setattr(row, name, RawSQL(sql, ()))
     query: Any = InsertQuery(type(row))
     query.insert_values(fields, [row])
     compiler = query.get_compiler(connection=connection)

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from config.prepared import PreparedModels, PreparedSelect, PreparedUpdate, given_number, insert
 from conversations.frames import Frame
+from conversations.marks import lease
 from conversations.models import (
     HEARD,
     LEASE,
@@ -114,7 +115,8 @@ class Locked:
         """Store a row of this conversation and count it."""
         before = self.rows[-1].pk if self.rows else 0
         message.session = self.conversation
-        insert(message)
+        # A lease by the database's clock, as whoever renews and judges it has it.
+        insert(message, **({"lease_expires_at": lease()} if message.is_streaming else {}))
         self._after[message.pk] = before
         self.rows.append(Row(*(getattr(message, name) for name in Row._fields)))
         self.conversation.total_messages += 1
@@ -173,7 +175,6 @@ class Locked:
         reply.metadata = measure(request, since) if reply.hold else None
         reply.status = MessageStatus.STREAMING
         now = timezone.now()
-        # By this host's clock, for the moment until it is marked or checkpointed.
         reply.lease_owner, reply.lease_expires_at = PROCESS, now + LEASE
         reply.waiting_since = now
         return Reply(self.add(reply), request, since, reply.hold)

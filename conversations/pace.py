@@ -46,7 +46,9 @@ def paced(work: Callable[..., Step], who: str) -> Callable[..., Step]:
         try:
             check(conversation, who)
         except Refused:
-            again = {"client_id": given} if isinstance(given, UUID) else {"pk__in": []}
+            again: dict[str, Any] = (
+                {"client_id": given} if isinstance(given, UUID) else {"pk__in": []}
+            )
             if not Message.objects.filter(session=conversation, **again).exists():
                 raise
         done = work(conversation, given, *args)

@@ -83,3 +83,11 @@ def test_a_row_with_a_key_of_its_own_is_stored_once():
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(hold)
     assert Hold.objects.get().pk == hold.pk
+
+
+def test_what_the_database_computes_is_not_taken_from_the_row():
+    for computed in ({}, {"tokens": "40 + 2"}, {}, {"tokens": "40 + 2"}):
+        hold = Hold(tokens=5, max_tokens=5, stream_type="partner", model="%s")
+        insert(hold, **computed)
+        hold.refresh_from_db()
+        assert (hold.tokens, hold.model) == (42 if computed else 5, "%s")

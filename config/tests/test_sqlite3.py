@@ -85,3 +85,23 @@ def test_who_writes_without_a_transaction_waits_too(another):
         with pytest.raises(OperationalError, match="no such table"):
             cursor.execute("DELETE FROM no_such_table")
         cursor.execute("DELETE FROM auth_group")
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_what_is_returned_without_a_transaction_is_stored_by_then(another):
+    """Else another one is let in that SQLite puts to sleep."""
+    another.settings_dict["OPTIONS"] = another.settings_dict["OPTIONS"] | {"timeout": 0}
+    insert = "INSERT INTO auth_group (name) VALUES (%s), (%s), (%s), (%s) RETURNING name"
+    with connection.cursor() as cursor, another.cursor() as others:
+        cursor.execute(insert, list("abcd"))
+        others.execute("DELETE FROM auth_group")
+        assert cursor.fetchone() == ("a",)
+        assert cursor.fetchmany(2) == [("b",), ("c",)]
+        assert list(cursor) == [("d",)]
+        assert (cursor.fetchone(), cursor.fetchmany(2), cursor.fetchall()) == (None, [], [])
+        cursor.execute("SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4")
+        assert (cursor.fetchone(), cursor.fetchmany(2)) == ((1,), [(2,), (3,)])
+        assert list(cursor) == [(4,)]
+        cursor.execute(insert, list("efgh"))
+        assert [name for (name,) in cursor.fetchall()] == list("efgh")

@@ -55,7 +55,11 @@ def test_a_checkpoint_stores_the_text_and_renews_the_lease(running):
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-@pytest.mark.parametrize("renew", [lambda pk: leases.checkpoint({pk: "Hel"}), mark])
+@pytest.mark.parametrize(
+    "renew",
+    [lambda pk: None, lambda pk: leases.checkpoint({pk: "Hel"}), mark],
+    ids=["at its birth", "by a checkpoint", "by a mark"],
+)
 def test_the_clock_of_a_host_does_not_matter(conversation, monkeypatch, hours, renew):
     there = timezone.now
     monkeypatch.setattr(timezone, "now", lambda: there() + timedelta(hours=hours))

@@ -4,6 +4,7 @@ from datetime import UTC, date, timedelta
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -172,6 +173,8 @@ DEFAULT_ALLOWANCES: dict[str, int | None] = {
     Role.ADMIN: None,
 }
 DEFAULT_WINDOW_HOURS = 7 * 24
+# Ten years. What is counted back from today has to be a day of the calendar.
+LONGEST_WINDOW_HOURS = 10 * 365 * 24
 
 
 class Window(models.Model):
@@ -180,13 +183,24 @@ class Window(models.Model):
     tokens = models.PositiveIntegerField(
         null=True, blank=True, help_text="Leave empty for no limit; 0 asks for an invitation."
     )
-    window_hours = models.PositiveIntegerField(default=DEFAULT_WINDOW_HOURS)
+    window_hours = models.PositiveIntegerField(
+        default=DEFAULT_WINDOW_HOURS,
+        validators=[
+            MaxValueValidator(
+                LONGEST_WINDOW_HOURS,
+                f"A window is {LONGEST_WINDOW_HOURS:,} hours, which is ten years, at the most.",
+            )
+        ],
+    )
 
     class Meta:
         abstract = True
         constraints = [
             models.CheckConstraint(
                 condition=Q(window_hours__gt=0), name="%(class)s_window_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(window_hours__lte=LONGEST_WINDOW_HOURS), name="%(class)s_window_longest"
             ),
         ]
 

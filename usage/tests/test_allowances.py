@@ -1,13 +1,16 @@
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import Role
 from config.tests.desk import DeskTestCase, admin_url, make_log
 from usage.holds import UNLIMITED, Purse, available
-from usage.models import Allowance, PersonalAllowance
+from usage.models import LONGEST_WINDOW_HOURS, Allowance, PersonalAllowance
 from usage.tests.purses import hold, learner
 
 INLINE = "personal_allowance"
@@ -76,6 +79,31 @@ def test_one_persons_exception_is_nobody_elses(lena):
     assert available(Purse(None, other.pk)) == 1000
 
 
+def test_the_longest_window_is_counted_back(lena):
+    longest = {"tokens": 5000, "window_hours": LONGEST_WINDOW_HOURS}
+    PersonalAllowance.objects.create(user=lena, **longest)
+    ancient = timezone.now() - timedelta(days=3649)
+    make_log(user_id=lena.pk, input_tokens=100, output_tokens=0, timestamp=ancient)
+    assert available(Purse(None, lena.pk)) == 4900
+
+
+@pytest.mark.parametrize("model", [Allowance, PersonalAllowance])
+def test_the_database_holds_no_longer_one(lena, model):
+    whose = {"role": Role.GUEST} if model is Allowance else {"user": lena}
+    with pytest.raises(IntegrityError):
+        model.objects.create(**whose, tokens=1, window_hours=LONGEST_WINDOW_HOURS + 1)
+
+
+def test_longer_ones_of_before_are_shortened(lena, monkeypatch):
+    migration = import_module("usage.migrations.0011_shorten_windows")
+    monkeypatch.setattr(migration, "LONGEST", 24)
+    mine = PersonalAllowance.objects.create(user=lena, window_hours=25)
+    migration.shorten(apps, None)
+    mine.refresh_from_db()
+    assert mine.window_hours == 24
+    assert Allowance.objects.get(role=Role.USER).window_hours == 24
+
+
 class AllowanceTests(DeskTestCase):
     def test_it_is_set_by_role(self):
         url = admin_url("usage.allowance", "add")
@@ -91,6 +119,14 @@ class AllowanceTests(DeskTestCase):
             {"role": "USER", "tokens": "5", "window_hours": "0"},
         )
 
+        assert not Allowance.objects.exists()
+
+    def test_a_window_that_no_calendar_holds_is_refused(self):
+        form = {"role": "USER", "tokens": "5", "window_hours": "99999999"}
+        response = self.client.post(admin_url("usage.allowance", "add"), form)
+
+        words = "A window is 87,600 hours, which is ten years, at the most."
+        assert words in response.content.decode()
         assert not Allowance.objects.exists()
 
     def test_the_list_says_what_holds_for_the_other_roles(self):
@@ -146,6 +182,13 @@ class PersonalAllowanceTests(DeskTestCase):
         response = self.client.post(admin_url(self.model, "add"), form)
 
         assert response.status_code == 200
+        assert not PersonalAllowance.objects.exists()
+
+    def test_a_window_that_no_calendar_holds_is_refused(self):
+        form = {"user": self.lena.pk, "tokens": "5", "window_hours": "2147483647"}
+        response = self.client.post(admin_url(self.model, "add"), form)
+
+        assert response.context["errors"]
         assert not PersonalAllowance.objects.exists()
 
     def test_its_history_says_who_changed_what(self):

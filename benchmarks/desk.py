@@ -44,6 +44,7 @@ NARROWED: Final = {
         "q=bench0000000000000000001",
         "o=0",
     ),
+    "invitations.Invitation": ("status=used_up", "status=claimed", "asked=budget"),
     "usage.Hold": (
         "p=100",
         "state__exact=held",

@@ -17,6 +17,7 @@ from conversations import erasure
 from conversations.belongings import Belongings
 from conversations.entrance import lacks_budget, newest
 from conversations.models import ConversationSession
+from conversations.shortage import LearnersStatusFilter, short
 from conversations.viewings import Viewing
 from invitations.admin import InvitationAdmin
 from invitations.models import Invitation, Status
@@ -81,15 +82,32 @@ class PersonAdmin(UserAdmin):
 class GuestAdmin(InvitationAdmin):
     actions = [*InvitationAdmin.actions, "erase_guest"]
 
+    list_filter = [LearnersStatusFilter, *InvitationAdmin.list_filter[1:]]
     readonly_fields = [*InvitationAdmin.readonly_fields, "shortage"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With what its learners read of each row on the page."""
+        changes = super().get_changelist_instance(request)
+        rows = list(changes.result_list)
+        known = [one.ids for one in changes.filter_specs if isinstance(one, LearnersStatusFilter)]
+        on_page = Invitation.objects.filter(pk__in=[row.pk for row in rows])
+        ids = next((ids for ids in known if ids is not None), None) or short(on_page)
+        for row in rows:
+            row.lacks_budget = row.pk in ids
+        changes.result_list = rows
+        return changes
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Before the rest that its holder can say no more, though tokens are left."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or obj.status == Status.USED_UP or not obj.is_open:
             return fieldsets
-        short = lacks_budget(obj, newest(obj))
-        return [(None, {"fields": ["shortage"]}), *fieldsets] if short else fieldsets
+        is_short = obj.lacks_budget = lacks_budget(obj, newest(obj))
+        return [(None, {"fields": ["shortage"]}), *fieldsets] if is_short else fieldsets
+
+    def standing_of(self, invitation: Invitation) -> Status:
+        lacks = getattr(invitation, "lacks_budget", False)
+        return Status.USED_UP if lacks else invitation.status
 
     @admin.display(description="Budget")
     def shortage(self, invitation: Invitation) -> str:

@@ -62,9 +62,14 @@ class InvitationColumns(DeskAdmin):
             return format_html("Somebody of {}", invitation.group)
         return format_html("{}", name or email or "Anybody with the link")
 
+    def standing_of(self, invitation: Invitation) -> Status:
+        """The state that learners read on their page."""
+        return invitation.status
+
     @admin.display(description="Status")
     def status(self, invitation: Invitation) -> SafeString:
-        status = badge(invitation.status.label, TONES[invitation.status])
+        standing = self.standing_of(invitation)
+        status = badge(standing.label, TONES[standing])
         wishes = [badge(f"Asks for {wish.value}", "warning") for wish in invitation.wishes]
         return format_html_join(" ", "{}", ([shown] for shown in (status, *wishes)))
 

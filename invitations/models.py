@@ -135,6 +135,8 @@ class Invitation(models.Model):
         indexes = [
             models.Index(fields=["token"], name="invitation_token"),
             models.Index(fields=["expires_at"], name="invitation_expires_at"),
+            # As the admin's list stands.
+            models.Index(fields=["-created_at", "-id"], name="invitation_newest"),
         ]
         constraints = [
             models.CheckConstraint(

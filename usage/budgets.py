@@ -1,5 +1,6 @@
 """A budget as learners see it: exchanges left, in words, not tokens."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ WARN_AT_PERCENT: Final = 80
 SILENCE: Final = "Nothing more can be said here; what was said stays for you to read."
 # Calls of each voice that tell what the next one will cost.
 RECENT: Final = 4
+VOICES: Final = (StreamType.PARTNER, StreamType.COACH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ def budget(purse: Purse, *, session_id: int, longest_reply: int = 0) -> Budget:
     left = available(purse)
     payer = _payer(purse)
     limit = _limit(payer)
-    cost, growth, spoken = _recent(session_id)
+    cost, growth, spoken = expected(
+        {stream: _calls(session=session_id, stream=stream) for stream in VOICES}
+    )
     used = 0 if limit is None else round(100 * (limit - left) / limit) if limit else 100
-    to_begin = max(0, longest_reply - spoken) if spoken else 0
-    exchanges_left = exchanges_from(left, cost, growth, to_begin)
+    exchanges_left = exchanges_from(left, cost, growth, to_begin(spoken, longest_reply))
     return Budget(
         exchanges_left=exchanges_left,
         percent=min(100, max(0, used)),
@@ -120,15 +123,22 @@ def _invitation_ending(invitation: Invitation) -> Ending:
     return Ending(f"This invitation{lacks}.", advice, may_ask=invitation.revoked_at is None)
 
 
-def _recent(session_id: int) -> tuple[int, int, int]:
+def to_begin(spoken: int, longest_reply: int) -> int:
+    """What must be there beside an exchange's cost where the partner is expected to say so much."""
+    return max(0, longest_reply - spoken) if spoken else 0
+
+
+def expected(calls: Mapping[str, Iterable[Sequence[int]]]) -> tuple[int, int, int]:
     """What the next exchange will cost, how much more each one after it, and how much of that
     the partner says, all in tokens.
+
+    `calls`: the input and output of each voice's last `RECENT`, newest first.
     """
     cost = growth = spoken = 0
-    for stream in (StreamType.PARTNER, StreamType.COACH):
-        calls = _calls(session=session_id, stream=stream)
+    for stream in VOICES:
         said = [
-            (input_tokens + output_tokens, output_tokens) for input_tokens, output_tokens in calls
+            (input_tokens + output_tokens, output_tokens)
+            for input_tokens, output_tokens in calls.get(stream, ())
         ]
         if not said:
             continue

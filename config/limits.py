@@ -38,8 +38,18 @@ class Limit:
             return True
         return past * (1 - elapsed / self.seconds) + count <= self.amount
 
+    def admit(self, key: object) -> bool:
+        """As `take`, but what is refused does not count: who goes on trying gets their turn.
+
+        For a door at which many wait behind one address, not for guesses at a secret.
+        """
+        if self.take(key):
+            return True
+        self.give_back(key)
+        return False
+
     def give_back(self, key: object) -> None:
-        """Count one less for `key`, of what was just counted and turned out to be nothing new."""
+        """Count one less for `key`, of what was just counted and came to nothing."""
         with suppress(ValueError):  # its counter is gone, or the cache is away
             cache.decr(self._name(key, int(time.time() // self.seconds)))
 

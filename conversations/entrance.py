@@ -1,83 +1,29 @@
 """How a guest comes in: from an invitation's link to the conversation behind it."""
 
 import logging
-from collections.abc import Callable, Coroutine
-from functools import wraps
 from smtplib import SMTPException
-from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import logout
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.csrf import csrf_exempt
 
-from config import addresses
-from config.limits import Limit
+from conversations.doors import SIGN, door
 from conversations.frames import conversation_budget
 from conversations.models import ConversationSession
 from conversations.readers import who_may_read
 from conversations.views import let_partner_open
 from invitations import asking, claims
-from invitations.csrf import refuse_forgery
 from invitations.groups import GroupLink
 from invitations.models import Invitation, Status, Wish
 from scenarios.models import Scenario
 
 logger = logging.getLogger(__name__)
 
-# Room for a class that opens its links at once; a link itself is too long to be guessed.
-CLAIMS: Final = Limit("claims", 120, 60)
-# Counted apart, so that reading a page takes nothing from pressing its button.
-SIGNS: Final = Limit("signs", 120, 60)
-# What static/js/opened.js says of a person at the page.
-SIGN: Final = "opened"
-
-View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 Outcome = HttpResponse | ConversationSession
-
-HEADERS: Final = {
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex, nofollow",
-    "Cache-Control": "no-store",
-}
-
-
-def door(view: View) -> View:
-    """Let people in by GET and POST, and keep the address from referrers, robots and caches."""
-
-    @csrf_exempt
-    @wraps(view)
-    async def wrapped(request: HttpRequest, **kwargs: str) -> HttpResponse:
-        if request.method in ("GET", "HEAD", "POST"):
-            refusal = await sync_to_async(refused)(request)
-            response = refusal or await view(request, **kwargs)
-        else:
-            response = HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-        for name, value in HEADERS.items():
-            response[name] = value
-        return response
-
-    return wrapped
-
-
-def refused(request: HttpRequest) -> HttpResponse | None:
-    """The answer to a forged claim, or to one too many from the visitor's address."""
-    limit = SIGNS if is_sign(request) else CLAIMS
-    if request.method == "POST" and not limit.take(
-        addresses.network(addresses.of_request(request))
-    ):
-        return render(request, "429.html", status=429)
-    return refuse_forgery(request)
-
-
-def is_sign(request: HttpRequest) -> bool:
-    """Whether it says that a person is at an invitation's page; a group's page says nothing."""
-    at_group = request.resolver_match is not None and request.resolver_match.app_name == "join"
-    return request.POST.get("action") == SIGN and not at_group
 
 
 @door

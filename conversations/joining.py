@@ -1,5 +1,7 @@
 """How one of a group comes in: from its link to a personal invitation, and on from there."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -12,8 +14,10 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlencode
 
-from conversations import entrance
-from conversations.entrance import Outcome, arrive, door, see_other
+from config.limits import Limit
+from conversations import doors, entrance
+from conversations.doors import door
+from conversations.entrance import Outcome, arrive, see_other
 from conversations.readers import who_may_read
 from invitations import claims
 from invitations.groups import GroupLink
@@ -24,17 +28,36 @@ AT_THE_DOOR: Final = "group_at_the_door"
 MOST_NAME: Final = 200
 
 
-@door
+def by_group(request: HttpRequest, **kwargs: str) -> tuple[Limit, object]:
+    """Count who comes to one group from one network, with room for all of it in one lecture hall.
+
+    Each may press twice, or sign in between. What lets nobody new in is counted by network alone,
+    like a link of nothing.
+    """
+    group = find(request, **kwargs)
+    network = doors.network_of(request)
+    if group is None or not group.is_open:
+        return doors.CLAIMS, network
+    amount = max(doors.CLAIMS.amount, 2 * group.places)
+    return replace(doors.CLAIMS, name="group-claims", amount=amount), (network, group.pk)
+
+
+def find(request: HttpRequest, link: str = "") -> GroupLink | None:
+    """The group of `link` or, without one, that at whose door the visitor was."""
+    return GroupLink.objects.for_link(link) if link else at_the_door(request)
+
+
+@partial(door, counted=by_group)
 async def join(request: HttpRequest, link: str) -> HttpResponse:
     """Show what the group's `link` invites to; POST takes a place."""
-    group = await sync_to_async(GroupLink.objects.for_link)(link)
+    group = await sync_to_async(find)(request, link)
     return await arrive(await sync_to_async(answer)(request, group))
 
 
-@door
+@partial(door, counted=by_group)
 async def opened(request: HttpRequest) -> HttpResponse:
     """The same for a visitor who comes back from signing in, without the link in the address."""
-    group = await sync_to_async(at_the_door)(request)
+    group = await sync_to_async(find)(request)
     return await arrive(await sync_to_async(answer)(request, group))
 
 
@@ -44,7 +67,7 @@ def answer(request: HttpRequest, group: GroupLink | None) -> Outcome:
         return entrance.answer(request, place)
     if group is None or group.revoked_at:
         return entrance.unavailable(request, "unknown", 404)
-    if request.POST.get("action") == entrance.SIGN:
+    if request.POST.get("action") == doors.SIGN:
         return HttpResponse(status=204)
     if request.method != "POST" or not group.is_open or group.left < 1:
         return show(request, group)

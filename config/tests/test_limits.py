@@ -46,6 +46,14 @@ def test_what_is_given_back_does_not_count(clock, away_or_not):
         LIMIT.give_back("dana")
 
 
+def test_where_refusals_do_not_count_who_goes_on_trying_gets_their_turn(clock):
+    assert [LIMIT.admit("hall") for _ in range(50)] == [True] * 5 + [False] * 45
+    clock[0] += 60 + 24
+    assert [LIMIT.admit("hall") for _ in range(50)] == [True] * 2 + [False] * 48
+    clock[0] += 12
+    assert LIMIT.admit("hall")
+
+
 def test_everybody_is_counted_by_themselves(clock):
     for _ in range(6):
         LIMIT.take("dana")

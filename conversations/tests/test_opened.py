@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.tests.people import person
 from config.limits import Limit
-from conversations import entrance
+from conversations import doors
 from conversations.models import ConversationSession
 from invitations.models import Invitation, Status
 from invitations.tests.racing import all_at_once
@@ -99,7 +99,7 @@ def test_a_forged_sign_is_refused(url):
 
 
 def test_signs_are_limited_and_take_nothing_from_claims(client, url, monkeypatch):
-    monkeypatch.setattr(entrance, "SIGNS", Limit("signs", 1, 3600))
+    monkeypatch.setattr(doors, "SIGNS", Limit("signs", 1, 3600))
     assert client.post(url, SIGN).status_code == 204
     assert client.post(url, SIGN).status_code == 429
     assert client.post(url).status_code == 303

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 
 from config.limits import Limit
-from conversations import entrance, pace
+from conversations import doors, pace
 from conversations.consumers import ConversationConsumer
 from conversations.intake import FLOODED
 from conversations.models import Message
@@ -24,7 +24,7 @@ def one_a_minute(monkeypatch):
     """Every limit of a visitor's at one, so that the second is one too many."""
     for name in ("IN_A_CONVERSATION", "OF_A_VISITOR", "CONNECTS"):
         monkeypatch.setattr(pace, name, Limit(name, 1, 3600))
-    monkeypatch.setattr(entrance, "CLAIMS", Limit("claims", 1, 3600))
+    monkeypatch.setattr(doors, "CLAIMS", Limit("claims", 1, 3600))
 
 
 def send(client, conversation, text, **more):

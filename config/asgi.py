@@ -13,9 +13,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from config.shutdown import leave  # noqa: E402
 from config.startup import take_up  # noqa: E402
 from conversations.housekeeping import Housekeeper  # noqa: E402
-from conversations.replies import runner  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 
 
@@ -33,7 +33,7 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             housekeeper.end()
-            await runner().drain(settings.DRAIN_SECONDS)
+            await leave()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

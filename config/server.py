@@ -16,10 +16,10 @@ from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from config.shutdown import leave
 from config.sockets import MOST_BYTES, Protocol
 from config.startup import take_up
 from conversations.housekeeping import Housekeeper
-from conversations.replies import runner
 
 # Seconds before a process that ended by itself is started again.
 PAUSE: Final = 1.0
@@ -64,7 +64,7 @@ class GracefulServer(Server):
             port: Any = getattr(listener, "result", None)
             if hasattr(port, "stopListening"):
                 port.stopListening()
-        drained = Deferred.fromFuture(asyncio.ensure_future(runner().drain(settings.DRAIN_SECONDS)))
+        drained = Deferred.fromFuture(asyncio.ensure_future(leave()))
         return drained.addBoth(lambda _: self._kill_the_rest())
 
     def _kill_the_rest(self) -> Any:

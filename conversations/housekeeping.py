@@ -1,6 +1,7 @@
 """What a server does by itself, however long it runs.
 
-It erases those whose week is over, and goes on with bulk invitations that were interrupted.
+It takes over replies that were lost while nobody listened, erases those whose week is over, and
+goes on with bulk invitations that were interrupted.
 """
 
 import asyncio
@@ -15,11 +16,15 @@ from django.db import Error as DatabaseTrouble
 
 from conversations.database import in_thread, in_thread_later
 from conversations.erasure import erase_due
+from conversations.models import LEASE
+from conversations.replies import runner
 from invitations import sending
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 3600.0
+# Seconds after a start until whatever the one before it left has lost its lease, and some more.
+LAPSED: Final = LEASE.total_seconds() + 1
 
 
 class Housekeeper:
@@ -32,8 +37,9 @@ class Housekeeper:
         every: float = EVERY_SECONDS,
         # A dead sender's lease takes a minute to run out; the progress page promises two.
         mails: float = settings.HOUSEKEEPING_SECONDS,
+        lapsed: float = LAPSED,
     ) -> None:
-        self._first, self._every, self._mails = first, every, mails
+        self._first, self._every, self._mails, self._lapsed = first, every, mails, lapsed
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -42,6 +48,7 @@ class Housekeeper:
             # daphne says that it is running shortly before its loop does.
             loop = asyncio.get_event_loop()
             chores = (
+                _keep(recover, self._lapsed, self._mails),
                 _keep(look, self._first, self._every),
                 _keep(send_on, self._mails, self._mails),
             )
@@ -63,6 +70,11 @@ async def _keep(work: Callable[[], Awaitable[int]], first: float, every: float) 
             logger.exception("Housekeeping failed")
         # Processes that started together do not stay together.
         await asyncio.sleep(every * random.uniform(0.9, 1.1))
+
+
+async def recover() -> int:
+    """Take over lost replies, though no page that shows them is open. Returns how many."""
+    return await runner().recover()
 
 
 async def look() -> int:

@@ -147,3 +147,47 @@ async def test_fifty_sockets_go_elsewhere_when_a_server_is_asked_to_end(
     assert time.monotonic() - began < 15
     assert all(page.port == second.port for page in pages)
     await world.settle()
+
+
+async def test_what_was_lost_is_taken_over_though_nobody_looks(
+    embedded: World, rng: random.Random
+) -> None:
+    embedded.provider.script("partner", **LONG)
+    (server,) = embedded.servers
+    room = embedded.room()
+    (page,) = await embedded.enter(room)
+    await page.say(room.text(rng))
+    await speaking(page)
+    await embedded.leave()
+    server.kill()
+    await embedded.restore(server)
+    held = "SELECT count(*) FROM usage_hold WHERE state = 'held'"
+    await wait_until(
+        lambda: not embedded.running() and embedded.database.rows(held) == [(0,)],
+        "a reply that nobody looked at stayed lost",
+        LEASE + 20,
+    )
+    (page,) = await embedded.enter(room)
+    assert page.last_reply
+    assert page.last_reply.status == "complete"
+    auditor = await embedded.settle()
+    assert auditor.figures.restarted == 1
+
+
+async def test_a_server_whose_database_hangs_ends_when_asked_to(
+    services: World, rng: random.Random
+) -> None:
+    services.provider.script("partner", **LONG)
+    server, _ = services.servers
+    room = services.room()
+    page = services.page(room, server)
+    await services.pages_in_step([page])
+    await page.say(room.text(rng))
+    await speaking(page)
+    page.ports = services.ports
+    assert services.postgresql
+    services.postgresql.pause()
+    await asyncio.sleep(1.5)  # until the next checkpoint waits for an answer
+    server.terminate()
+    assert await server.gone(15) < 15
+    await services.settle()

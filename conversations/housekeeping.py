@@ -1,7 +1,7 @@
 """What a server does by itself, however long it runs.
 
-It takes over replies that were lost while nobody listened, erases those whose week is over, and
-goes on with bulk invitations that were interrupted.
+It takes over replies that were lost while nobody listened, erases those whose week is over, goes
+on with bulk invitations that were interrupted, and sums up the days that staff will ask for.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from conversations.erasure import erase_due
 from conversations.models import LEASE
 from conversations.replies import runner
 from invitations import sending
+from usage.sums import close_days
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Housekeeper:
             chores = (
                 _keep(recover, self._lapsed, self._mails),
                 _keep(look, self._first, self._every),
+                _keep(sum_up, self._first, self._every),
                 _keep(send_on, self._mails, self._mails),
             )
             self._tasks = [loop.create_task(chore, context=Context()) for chore in chores]
@@ -83,6 +85,12 @@ async def look() -> int:
     if erased:
         logger.info("Erased accounts: %s", erased)
     return erased
+
+
+async def sum_up() -> int:
+    """Make the sums of days that are over, so that no report waits for them. Returns how many."""
+    days: int = await in_thread_later(close_days)
+    return days
 
 
 async def send_on() -> int:

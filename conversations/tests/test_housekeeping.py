@@ -1,4 +1,4 @@
-"""Whoever looks after a site finds the replies that nobody runs any more."""
+"""What servers do by themselves: above all, find the replies that nobody runs any more."""
 
 import asyncio
 from datetime import timedelta
@@ -9,11 +9,24 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from config.startup import take_up
+from config.tests.desk import make_log
 from conversations.housekeeping import Housekeeper
 from conversations.models import Message, MessageStatus
 from conversations.replies import runner
+from usage.models import ReportedDay
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_days_that_are_over_are_summed_before_anybody_asks(conversation):
+    yesterday = timezone.now() - timedelta(days=1)
+    await sync_to_async(make_log)(session=conversation, timestamp=yesterday)
+    keeper = Housekeeper(first=0)
+    keeper.start()
+    async with asyncio.timeout(10):
+        while not await ReportedDay.objects.aexists():
+            await asyncio.sleep(0.01)
+    keeper.end()
 
 
 @pytest.fixture

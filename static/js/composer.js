@@ -3,6 +3,8 @@
 
 import { keep, kept } from "./outbox.js";
 
+const END_AGAIN_AFTER = 3_000;
+const ENDED_WITHIN = 30_000;
 const touch = matchMedia("(hover: none) and (pointer: coarse)");
 const growsByItself = CSS.supports("field-sizing", "content");
 
@@ -14,7 +16,7 @@ export class Composer {
   constructor(form, button, { key, send }) {
     this.box = form.querySelector("textarea");
     this.words = form.querySelector("[data-words]");
-    Object.assign(this, { button, key, send });
+    Object.assign(this, { form, button, key, send });
     form.noValidate = true;
     if (!this.box.value) this.#write(kept(key) ?? "");
     this.box.addEventListener("input", () => this.#changed());
@@ -41,6 +43,13 @@ export class Composer {
   tell(words) {
     this.words.textContent = words;
     this.#refused = false;
+  }
+
+  /** Nothing can be added any more; what was written stays in sight, to be copied. */
+  close(reason) {
+    this.block(reason);
+    this.box.readOnly = true;
+    this.form.hidden = this.isEmpty;
   }
 
   /** Put refused text back, unless something newer is there: then false. */
@@ -92,6 +101,89 @@ export class Composer {
   }
 }
 
+/** Ends the conversation by its plain form, as soon as what was sent before has arrived and there
+    is a line; until then its dialog says what it waits for. */
+export class Ending {
+  #wanted = false;
+  #asking = false;
+  #timer = 0;
+
+  /** `waits()`: whether something that was sent is still on its way. `place`: the page to go to. */
+  constructor({ waits, place }) {
+    Object.assign(this, { waits, place });
+    this.dialog = document.querySelector("[data-end-dialog]");
+    this.words = this.dialog.querySelector("[data-end-words]");
+    this.form = document.getElementById("end");
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#wanted = true;
+      this.#again();
+    });
+    this.dialog.addEventListener("close", () => this.#cancel());
+  }
+
+  /** Go on where it waited for what was sent. */
+  look() {
+    if (!this.#wanted || this.#asking || this.#timer) return;
+    if (this.waits()) this.#tell("What you sent last is still on its way. The conversation ends as soon as it is there.");
+    else this.#ask();
+  }
+
+  /** What was sent before is refused: then its author decides anew. */
+  giveUp() {
+    if (!this.#wanted) return;
+    this.#cancel(); // now, for the dialog tells of it later
+    this.dialog.close();
+  }
+
+  /** The conversation has ended, here or in another tab. */
+  over() {
+    if (this.#wanted) this.#leave();
+    else this.dialog.close();
+  }
+
+  async #ask() {
+    this.#asking = true;
+    this.words.textContent = "Ending the conversation…";
+    const signal = AbortSignal.timeout(ENDED_WITHIN);
+    const body = new URLSearchParams(new FormData(this.form));
+    const how = { method: "POST", body, signal, redirect: "manual" };
+    const answer = await fetch(this.form.getAttribute("action"), how).catch(() => null);
+    this.#asking = false;
+    if (!this.#wanted) return;
+    if (answer?.type === "opaqueredirect") return this.#leave();
+    // Whatever page that is, it says what to do.
+    if (answer && answer.status < 500) return this.form.submit();
+    this.#tell(
+      answer
+        ? "That did not work just now. Trying again…"
+        : "There is no connection just now. The conversation ends as soon as it is back.",
+    );
+    this.#timer = setTimeout(() => this.#again(), END_AGAIN_AFTER);
+  }
+
+  #again() {
+    this.#timer = clearTimeout(this.#timer);
+    this.look();
+  }
+
+  #tell(words) {
+    this.words.textContent = words;
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  #leave() {
+    this.#cancel();
+    location.assign(this.place);
+  }
+
+  #cancel() {
+    this.#timer = clearTimeout(this.#timer);
+    this.#wanted = false;
+    this.words.textContent = "";
+  }
+}
+
 /** Let *Try again* be pressed again: it was refused, or got lost with the line. */
 export function retriable() {
   for (const button of document.querySelectorAll("[data-retry]")) button.disabled = false;
@@ -105,8 +197,7 @@ export function actions({ stop, retry }) {
     "[data-stop]": stop,
     "[data-end]": () => dialog.showModal(),
     "[data-end-no]": () => dialog.close(),
-    // By the plain form: the end has a page of its own.
-    "[data-end-yes]": () => document.getElementById("end").submit(),
+    "[data-end-yes]": () => document.getElementById("end").requestSubmit(),
     "[data-retry]"(button) {
       button.disabled = true;
       retry(Number(button.value));

@@ -1,7 +1,7 @@
 /* The conversation page: what arrives goes to the part that knows about it, and so does what
    the learner does. The page works without any of this, by plain forms. */
 
-import { Composer, actions, retriable } from "./composer.js";
+import { Composer, Ending, actions, retriable } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Outbox, newId } from "./outbox.js";
 import { Panes, banner, follow } from "./panes.js";
@@ -56,6 +56,10 @@ for (const form of document.querySelectorAll("form[data-compose]")) {
     },
   });
 }
+const ending = new Ending({
+  waits: () => outbox.isBusy("send") || outbox.isBusy("ask"),
+  place: data.debrief_url,
+});
 refresh();
 // A frame that got lost on the way shows as a reply that never ends.
 setInterval(() => (running.partner || running.coach) && connection.sync(), LOOK_AGAIN_AFTER);
@@ -102,10 +106,12 @@ function placed(frame) {
 function refused({ id, code, text }) {
   // It may be stored for all that anybody knows: it is sent again under its own id.
   if (code === "unavailable" && outbox.waits(id)) return;
+  ending.giveUp();
   const entry = outbox.withdraw(id);
   retriable();
   const composer = composers[entry?.type ?? "send"];
-  if (!entry || composer?.restore(entry.text)) composer?.tell(text);
+  if (entry && code === "ended") outbox.refuse(entry, "Not sent: the conversation has ended.", true);
+  else if (!entry || composer?.restore(entry.text)) composer?.tell(text);
   else outbox.refuse(entry, text);
 }
 
@@ -140,10 +146,12 @@ function refresh() {
   if (!who && stop === document.activeElement) document.getElementById("message")?.focus();
   stop.hidden = !who;
   find("ended").hidden = !ended;
-  for (const part of document.querySelectorAll("[data-compose], [data-send], [data-end]")) {
-    part.hidden = ended;
+  for (const part of document.querySelectorAll("[data-send], [data-end]")) part.hidden = ended;
+  if (ended) {
+    for (const composer of Object.values(composers)) composer.close("This conversation has ended.");
+    return ending.over();
   }
-  if (ended) return;
+  ending.look();
   composers.send?.block(spent || (running.partner && waiting.partner) || onItsWay("send") || "");
   composers.ask?.block(spent || onItsWay("ask") || "");
 }

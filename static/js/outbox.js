@@ -89,13 +89,14 @@ export class Outbox {
     return entry;
   }
 
-  /** It was refused while something newer was being written: leave it there to be sent again. */
-  refuse(entry, words) {
-    entry.refused = true;
+  /** It was refused and cannot go back into its box: leave it in sight, to be sent again unless it
+      is refused for good. */
+  refuse(entry, words, forGood = false) {
+    Object.assign(entry, { refused: true, forGood });
     this.entries.push(entry);
     keep(this.key, this.entries);
     this.#show(entry);
-    this.#mark(this.#item(entry.id), words, true);
+    this.#mark(this.#item(entry.id), words, !forGood);
     this.changed();
   }
 
@@ -126,7 +127,7 @@ export class Outbox {
     });
     const pane = entry.type === "ask" ? "coach" : "conversation";
     document.querySelector(`[data-turns="${pane}"]`)?.append(item);
-    this.#mark(item, entry.refused ? "Not sent." : "Sending…", entry.refused);
+    this.#mark(item, entry.refused ? "Not sent." : "Sending…", entry.refused && !entry.forGood);
   }
 
   #item(id) {

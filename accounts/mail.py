@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.filebased import EmailBackend
+from django.utils.encoding import punycode
 
 from accounts.naming import naming
 
@@ -72,18 +73,24 @@ def readable(header: str) -> str:
     return str(make_header(decode_header(header)))
 
 
-def forget(addresses: Collection[str]) -> None:
-    """Delete the files of all mail that went to one of `addresses`, or names one.
+def forget(words: Collection[str]) -> None:
+    """Delete the files of all mail that went to one of `words`, or names one: addresses, or ids.
 
     Does nothing where mail goes to a server.
     """
     mailer: dict[str, Any] = settings.MAILERS["default"]
     folder = mailer.get("OPTIONS", {}).get("file_path")
-    named = naming(addresses)
+    named = naming({*words, *map(for_machines, words)})
     for path in Path(folder).glob("*.eml") if folder else ():
         if named.search(_words(path.read_bytes())):
             # Another process may be at it too.
             path.unlink(missing_ok=True)
+
+
+def for_machines(address: str) -> str:
+    """An address as a header has it: a domain in other letters than ASCII's is encoded."""
+    mailbox, at, domain = address.rpartition("@")
+    return f"{mailbox}{at}{punycode(domain)}" if at else address
 
 
 def _words(data: bytes) -> str:

@@ -157,6 +157,12 @@ class GuestAdmin(InvitationAdmin):
             or not guests_conversations([obj]).exists()
         )
 
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Says what the account that took it up may go on with, and out of what."""
+        mine = ConversationSession.objects.active().filter(invitation=object_id)
+        goes_on = mine.exclude(user=None).count()
+        return super().delete_view(request, object_id, {"goes_on": goes_on} | (extra_context or {}))
+
     def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Deleted:
         """As Django's, with the conversations that go, which it would only unlink."""
         rows = list(objs)

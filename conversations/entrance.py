@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from conversations import pace
 from conversations.doors import SIGN, door
 from conversations.frames import conversation_budget
 from conversations.models import ConversationSession
@@ -181,6 +182,8 @@ def enter(request: HttpRequest, invitation: Invitation) -> Outcome:
         scenario = offered(invitation)
         if scenario is None:
             return see_other(reverse("scenarios:list"))
+        if not pace.STARTS.take(invitation.pk):
+            return render(request, "429.html", status=429)
         conversation = ConversationSession.begin(scenario, user=user, invitation=invitation)
     return conversation
 

@@ -68,9 +68,10 @@ def erase(pk: str) -> bool:
     mine = Belongings(user)
     _close_doors(mine)
     with transaction.atomic():
+        received = mine.received.values_list("pk", flat=True)
+        words = {*mine.addresses, user.email, *received}
         _erase_rows(mine)
-        addresses = {*mine.addresses, user.email}
-        transaction.on_commit(partial(_afterwards, user.email, addresses), robust=True)
+        transaction.on_commit(partial(_afterwards, user.email, words), robust=True)
     return True
 
 
@@ -98,13 +99,13 @@ def _erase_rows(mine: Belongings) -> None:
     _forget_person(mine.user)
 
 
-def _afterwards(address: str, addresses: Collection[str]) -> None:
+def _afterwards(address: str, words: Collection[str]) -> None:
     """Say goodbye, and then clear away the copies that are not rows."""
     try:
         leaving.mail(address, "erasure_done", {}).send()
     except (OSError, SMTPException) as error:
         logger.warning("Somebody could not be told of their erasure: %s", type(error).__name__)
-    folder.forget(addresses)
+    folder.forget(words)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -126,9 +127,11 @@ def erase_guest(invitation: Invitation) -> int:
         raise ValueError("An account took it up: that is to be erased, not the invitation.")
     _forget_entries(Invitation, [invitation.pk])
     _forget_entries(ConversationSession, conversations)
+    words = [invitation.pk]
     if address := invitation.recipient_email:
         _forget_mentions([address])
-        transaction.on_commit(partial(folder.forget, [address]), robust=True)
+        words.append(address)
+    transaction.on_commit(partial(folder.forget, words), robust=True)
     _forget_conversations(conversations)
     _forget_usage(Q(invitation_id=invitation.pk), Q(invitation=invitation))
     forget_recipient(invitation)

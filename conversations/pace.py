@@ -17,6 +17,9 @@ from conversations.turns import Refused
 # A reply takes seconds; sixty in a minute is no conversation.
 IN_A_CONVERSATION: Final = Limit("calls_in_conversation", 60, 60)
 OF_A_VISITOR: Final = Limit("calls_of_visitor", 120, 60)
+# Each may cost the partner's first words and, at its end, a debrief. An end needs a beginning.
+STARTS: Final = Limit("starts", 20, 60)
+TOO_MUCH: Final = "That is too much in a short time. Wait a minute, then go on."
 # A page that comes back after a restart of the server connects a dozen times in its first minute.
 CONNECTS: Final = Limit("connects_of_visitor", 120, 60)
 CONNECTS_FROM: Final = Limit("connects_from", 2400, 60)
@@ -32,7 +35,16 @@ def name(user: Any, session: Any) -> str:
 def check(conversation: int, who: str) -> None:
     """Count something that costs a model call. Raises `Refused` for one too many."""
     if not (IN_A_CONVERSATION.take(conversation) and OF_A_VISITOR.take(who)):
-        raise Refused("too_often", "That is too much in a short time. Wait a minute, then go on.")
+        raise Refused("too_often", TOO_MUCH)
+
+
+def check_start(payer: str) -> None:
+    """Count a conversation that is started on an invitation or by an account, by its id.
+
+    Raises `Refused` for one too many.
+    """
+    if not STARTS.take(payer):
+        raise Refused("too_often", TOO_MUCH)
 
 
 def paced(work: Callable[..., Step], who: str) -> Callable[..., Step]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from conversations.belongings import Belongings
 from conversations.models import ConversationSession, Message
+from conversations.viewings import Viewing
 from invitations.mailing import INVITER
 from invitations.models import Delivery, Invitation
 from usage.models import Hold, UsageLog
@@ -25,6 +26,10 @@ Row = dict[str, Any]
 
 # What hangs on an account and is told elsewhere, or not at all: holds end as usage.
 TOLD_ELSEWHERE: Final = (Hold, LogEntry, ConversationSession, Invitation, SocialToken)
+# Of whose conversation a member of staff read is the other person's.
+OTHERS: Final[dict[type[models.Model], frozenset[str]]] = {
+    Viewing: frozenset({"conversation", "number"})
+}
 # They would open something, or are the machinery's own.
 NEVER: Final = frozenset(
     {"password", "data", "key", "secret", "session_key", "token", "token_secret", "user"}
@@ -80,7 +85,7 @@ def _fields(row: models.Model) -> Row:
     told = {
         field.attname: field.value_from_object(row)
         for field in row._meta.concrete_fields
-        if field.name not in NEVER
+        if field.name not in NEVER | OTHERS.get(type(row), frozenset())
     }
     if isinstance(row, Authenticator):
         # What a passkey is called; the rest of its data opens something.

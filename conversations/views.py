@@ -70,24 +70,34 @@ async def scenario(request: HttpRequest, slug: str) -> HttpResponseBase:
     """One scenario; POST starts a conversation on it."""
     if request.method != "POST":
         return await sync_to_async(_scenario_page)(request, slug)
-    conversation = await sync_to_async(_start)(request, slug)
+    try:
+        conversation = await sync_to_async(_start)(request, slug)
+    except Refused as refusal:
+        return await sync_to_async(_scenario_page)(request, slug, 429, refusal.words)
     if conversation is None:
         return await sync_to_async(_scenario_page)(request, slug, status=403)
     await let_partner_open(conversation)
     return redirect(conversation, permanent=False)
 
 
-def _scenario_page(request: HttpRequest, slug: str, status: int = 200) -> HttpResponse:
+def _scenario_page(
+    request: HttpRequest, slug: str, status: int = 200, refusal: str = ""
+) -> HttpResponse:
     found = get_object_or_404(Scenario.objects.open_to(request.user), slug=slug)
     how = means(request.user, held_invitations(request.session), found)
-    context = {"scenario": found, "can_start": how.can_start, "why_not": how.why_not}
+    why_not = refusal or how.why_not
+    context = {"scenario": found, "can_start": not why_not, "why_not": why_not}
     return render(request, "scenarios/detail.html", context, status=status)
 
 
 def _start(request: HttpRequest, slug: str) -> ConversationSession | None:
     found = get_object_or_404(Scenario.objects.open_to(request.user), slug=slug)
     how = means(request.user, held_invitations(request.session), found)
-    return start(found, how) if how.can_start else None
+    if not how.can_start:
+        return None
+    payer = how.invitation or how.user
+    pace.check_start(payer.pk if payer else "")
+    return start(found, how)
 
 
 async def let_partner_open(conversation: ConversationSession) -> None:

@@ -11,6 +11,8 @@ from django.utils.encoding import punycode
 if TYPE_CHECKING:
     from invitations.models import Invitation
 
+# By its id, which opens nothing, mail in a folder is found when the person is erased.
+ABOUT: Final = "X-Parley-Invitation"
 # Who invites, where they have given no name: their address is not for everybody to read.
 INVITER: Final = "the person who invited you"
 # A name in a header; longer ones are cut, in the text of the mail they stand in full.
@@ -34,7 +36,7 @@ def message(invitation: "Invitation") -> EmailMultiAlternatives:
         body=render_to_string("invitations/mail/invitation.txt", context).strip() + "\n",
         to=[address(invitation.recipient_name, invitation.recipient_email)],
         reply_to=None if inviter.is_erased else [address(inviter.name, inviter.email)],
-        headers={"Auto-Submitted": "auto-generated"},
+        headers={"Auto-Submitted": "auto-generated", ABOUT: invitation.pk},
     )
     mail.attach_alternative(
         render_to_string("invitations/mail/invitation.html", context), "text/html"

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from config import addresses
 from config.limits import Limit
 from invitations import claims
-from invitations.mailing import one_line
+from invitations.mailing import ABOUT, one_line
 from invitations.models import Invitation
 from invitations.presses import pressed_key
 from invitations.qr import qr_svg
@@ -125,5 +125,5 @@ def message(invitation: Invitation, email: str) -> EmailMessage:
         subject=one_line(f"Your own link: {name}"),
         body=render_to_string("invitations/mail/own_link.txt", context).strip() + "\n",
         to=[email],
-        headers={"Auto-Submitted": "auto-generated"},
+        headers={"Auto-Submitted": "auto-generated", ABOUT: invitation.pk},
     )

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from smtplib import SMTPException, SMTPResponseException, SMTPServerDisconnected
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import ValidationError
@@ -24,6 +24,10 @@ from invitations.mailing import message
 from invitations.models import Invitation
 
 logger = logging.getLogger(__name__)
+
+THREAD: Final = "batch-"
+# Threads of a process above which it takes up nothing that others have left.
+MOST_RESUMED: Final = 4
 
 
 def begin(offer: Batch, people: Iterable[Entry]) -> tuple[Batch, bool]:
@@ -68,15 +72,21 @@ def start(batch: Batch) -> threading.Thread | None:
     owner = new_id()
     if not batch.lease(owner):
         return None
-    thread = threading.Thread(target=_run, args=(batch, owner), name=f"batch-{batch.pk}")
+    thread = threading.Thread(target=_run, args=(batch, owner), name=f"{THREAD}{batch.pk}")
     thread.start()
     return thread
 
 
 def resume() -> list[threading.Thread]:
-    """Go on with every batch that nobody is at. Returns the threads that do."""
+    """Go on with batches that nobody is at, as many as have room. Returns the threads that do.
+
+    Each needs a connection to the database and one to the mail server, so that a server which
+    finds a hundred of them takes up a few, and the next ones when it looks again.
+    """
     Delivery.objects.give_up_lost()
-    return [thread for batch in Batch.objects.unfinished() if (thread := start(batch))]
+    room = MOST_RESUMED - sum(thread.name.startswith(THREAD) for thread in threading.enumerate())
+    found = Batch.objects.unfinished().order_by("created_at")
+    return [thread for batch in found[: max(0, room)] if (thread := start(batch))]
 
 
 def _run(batch: Batch, owner: str) -> None:

@@ -250,7 +250,11 @@ class PersonalAllowance(Window):
         blank=True,
         help_text="From then on the role's allowance holds again. Leave empty for no end.",
     )
-    reason = models.CharField(max_length=200, blank=True, help_text="For staff alone.")
+    reason = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Staff read it here, and the person in the download of their data.",
+    )
 
     objects = PersonalAllowanceQuerySet.as_manager()
 

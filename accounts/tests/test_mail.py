@@ -74,6 +74,17 @@ def test_it_forgets_who_was_written_to_and_who_is_named(backend, tmp_path, setti
     assert "to-others" in left.name
 
 
+def test_it_knows_an_address_in_other_letters_as_headers_have_it(backend, tmp_path, settings):
+    settings.MAILERS = {"default": {"OPTIONS": {"file_path": str(tmp_path / "mail")}}}
+    abroad = letter("Hello")
+    abroad.to = ["zoë@bücher.example"]
+    backend.send_messages([abroad, letter()])
+    assert any(b"xn--bcher-kva" in path.read_bytes() for path in files(tmp_path))
+    forget({"zoë@bücher.example"})
+    (left,) = files(tmp_path)
+    assert "you-are-invited" in left.name
+
+
 def test_where_mail_goes_to_a_server_there_is_nothing_to_forget(settings):
     settings.MAILERS = {"default": {"OPTIONS": {"host": "mail.example.org"}}}
     forget({"dana@example.com"})

@@ -23,6 +23,7 @@ from conversations import erasure, housekeeping, leases, llm, replies, turns
 from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from conversations.starting import Means, start
+from invitations import own_link
 from invitations.models import Invitation
 from invitations.tests.test_sending import make as make_batch
 from usage.models import Hold, PersonalAllowance, UsageLog
@@ -367,3 +368,24 @@ def test_what_an_account_took_up_is_not_a_guests(guests, owner):
     with pytest.raises(ValueError, match="account"):
         erasure.erase_guest(guests)
     assert Message.objects.exists()
+
+
+@pytest.mark.parametrize("account", [False, True])
+def test_mail_to_an_address_that_nobody_kept_goes_too(guests, dana, tmp_path, settings, account):
+    """A guest had their link sent to an address of theirs, which stands in no table."""
+    folder = {"file_path": str(tmp_path)}
+    settings.MAILERS = {"default": {"BACKEND": "accounts.mail.FolderBackend", "OPTIONS": folder}}
+    own = own_link.message(guests, "another.of.gils@example.org")
+    others = Invitation.objects.create(quota={"tokens": 9}, created_by=guests.created_by)
+    FolderBackend(**folder, alias="default").send_messages(
+        [own, own_link.message(others, "eve@example.com")]
+    )
+    guests.new_link()  # whatever has become of the link since
+    if account:
+        Invitation.objects.filter(pk=guests.pk).update(linked_user=dana)
+        erasure.erase(dana.pk)
+    else:
+        erasure.erase_guest(guests)
+    left = [path.read_text() for path in tmp_path.iterdir()]
+    assert not any("gils" in text for text in left)
+    assert any("eve@example.com" in text for text in left)

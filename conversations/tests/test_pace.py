@@ -6,12 +6,13 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import Client
+from django.utils import timezone
 
 from config.limits import Limit
 from conversations import doors, pace
 from conversations.consumers import ConversationConsumer
 from conversations.intake import FLOODED
-from conversations.models import Message
+from conversations.models import ConversationSession, Message
 from conversations.replies import runner
 from conversations.tests.test_consumers import Page, cookie_of
 from conversations.turns import Refused
@@ -57,6 +58,25 @@ def test_a_conversation_and_a_visitor_are_counted_each(guest, conversation, monk
 def test_ending_is_never_too_fast(one_a_minute, guest, conversation):
     send(guest, conversation, "Hello?")
     assert guest.post(conversation.get_absolute_url(), {"action": "end"}).status_code == 303
+
+
+def test_a_start_too_many_is_refused_with_words(guest, conversation, monkeypatch):
+    monkeypatch.setattr(pace, "STARTS", Limit("starts", 1, 3600))
+    link = conversation.invitation.get_absolute_url()
+    begin = (link, f"/scenarios/{conversation.scenario.slug}/")
+    for url, answers in zip(begin, ([303, 429], [429]), strict=True):
+        for expected in answers:
+            ConversationSession.objects.update(status="ended", ended_at=timezone.now())
+            response = guest.post(url)
+            assert response.status_code == expected, url
+    assert "Wait a minute" in response.content.decode()
+    assert ConversationSession.objects.count() == 2
+
+
+def test_going_on_with_what_was_begun_counts_nothing(guest, conversation, monkeypatch):
+    monkeypatch.setattr(pace, "STARTS", Limit("starts", 1, 3600))
+    for _ in range(3):
+        assert guest.post(conversation.invitation.get_absolute_url()).status_code == 303
 
 
 async def test_a_frame_too_many_is_refused_and_the_socket_stays(one_a_minute, guest, conversation):

@@ -3,8 +3,10 @@
 import pytest
 
 from accounts.tests.people import person
+from config.tests.desk import make_conversation, make_scenario
 from conversations.belongings import Belongings
 from conversations.told import account
+from conversations.viewings import Viewing, ViewingKind
 from invitations.models import Invitation
 from invitations.tests import making
 
@@ -36,3 +38,12 @@ def test_a_note_to_them_is_told_though_somebody_else_took_it_up(dana):
     (passed_on,) = account(Belongings(dana))["invitations_taken_by_others"]
     assert passed_on["note"] == "Good luck!"
     assert Invitation.objects.count() == 1
+
+
+def test_a_reader_is_told_that_they_read_and_not_whose_it_was(dana):
+    rita = person("rita@example.com")
+    conversation = make_conversation(make_scenario(), user=rita)
+    Viewing.record(conversation, dana, ViewingKind.TRANSCRIPT)
+    (reading,) = account(Belongings(dana))["records"]["conversations.viewing"]
+    assert reading["kind"] == "transcript"
+    assert not {"number", "conversation_id", "conversation"} & reading.keys()

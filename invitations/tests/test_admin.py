@@ -357,6 +357,17 @@ class ChangeTests(InvitationTestCase):
         conversation.refresh_from_db()
         assert conversation.invitation is None
 
+    def test_it_says_what_the_conversation_of_an_account_is_paid_from_then(self):
+        words = "out of the account’s own allowance"
+        invitation = make_invitation(self.ada, linked_user=self.lena)
+        url = admin_url(MODEL, "delete", invitation.pk)
+        assert words not in self.page(url)
+        conversation = make_conversation(self.scenario, invitation=invitation, user=self.lena)
+        assert words in self.page(url)
+        conversation.status, conversation.ended_at = "ended", timezone.now()
+        conversation.save()
+        assert words not in self.page(url)
+
 
 class ActionTests(InvitationTestCase):
     def setUp(self):

@@ -478,3 +478,42 @@ def test_one_that_is_said_to_have_arrived_was_sent_when_it_was_begun(begun):
     assert ann.sent_at == then if begun else ann.sent_at > then
     assert bob.sent_at == earlier
     assert ann.status == Status.SENT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_takes_up_a_few_and_the_sweep_all(monkeypatch):
+    """A hundred that a crash has left need not be a hundred threads at once."""
+    for number in range(sending.MOST_RESUMED + 3):
+        make(f"p{number}@example.org")
+    gate, most = threading.Event(), []
+    held = sending.send_waiting
+
+    def slow(batch, owner):
+        gate.wait(20)
+        most.append(sum(t.name.startswith(sending.THREAD) for t in threading.enumerate()))
+        held(batch, owner)
+
+    monkeypatch.setattr(sending, "send_waiting", slow)
+    threads = sending.resume()
+    assert len(threads) == sending.MOST_RESUMED
+    assert sending.resume() == []
+    gate.set()
+    for thread in threads:
+        thread.join(20)
+    call_command("sweep", stdout=(out := StringIO()))
+    assert "sent on: 3" in out.getvalue()
+    assert max(most) <= sending.MOST_RESUMED
+    assert len(reached()) == sending.MOST_RESUMED + 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_breaks_each_time_ends_the_sweep(monkeypatch):
+    make()
+
+    def broken(batch, owner):
+        batch.release(owner)
+        raise RuntimeError
+
+    monkeypatch.setattr(sending, "send_waiting", broken)
+    call_command("sweep", stdout=(out := StringIO()))
+    assert "sent on: 1" in out.getvalue()

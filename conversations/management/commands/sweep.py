@@ -20,10 +20,19 @@ class Command(BaseCommand):
         taken = asyncio.run(self.sweep())
         self.stdout.write(f"Lost replies taken over: {taken}")
         self.stdout.write(f"Accounts erased: {erase_due()}")
-        senders = sending.resume()
-        for sender in senders:
-            sender.join()
-        self.stdout.write(f"Bulk invitations sent on: {len(senders)}")
+        self.stdout.write(f"Bulk invitations sent on: {self.send()}")
+
+    def send(self) -> int:
+        """Send what waits, a few at a time, until nothing new is left. Returns how many."""
+        taken: set[str] = set()
+        # One that breaks each time would come for ever.
+        while new := {sender.name: sender for sender in sending.resume()}:
+            for sender in new.values():
+                sender.join()
+            if taken >= new.keys():
+                break
+            taken |= new.keys()
+        return len(taken)
 
     async def sweep(self) -> int:
         taken = await runner().recover()

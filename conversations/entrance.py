@@ -18,9 +18,7 @@ from conversations.models import ConversationSession
 from conversations.readers import who_may_read
 from conversations.views import let_partner_open
 from invitations import asking, claims
-from invitations.groups import GroupLink
 from invitations.models import Invitation, Status, Wish
-from scenarios.models import Scenario
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +105,7 @@ def show(
     if lacks_budget(invitation, last):
         return unavailable(request, "used_up", status, conversation=last, **context)
     context |= {
-        "scenario": offered(invitation),
+        "scenario": invitation.offered_scenario,
         "who_reads": who_may_read(invitation.created_by),
         "conversation": last if last and last.is_active else None,
         "is_somebody_else": claims.is_somebody_else(user, invitation),
@@ -179,22 +177,13 @@ def enter(request: HttpRequest, invitation: Invitation) -> Outcome:
         if conversation is None:
             return show(request, invitation, status=409)
     if conversation is None:
-        scenario = offered(invitation)
+        scenario = invitation.offered_scenario
         if scenario is None:
             return see_other(reverse("scenarios:list"))
         if not pace.STARTS.take(invitation.pk):
             return render(request, "429.html", status=429)
         conversation = ConversationSession.begin(scenario, user=user, invitation=invitation)
     return conversation
-
-
-def offered(invitation: Invitation | GroupLink) -> Scenario | None:
-    """The scenario that a conversation on `invitation` starts with; None lets the learner choose.
-
-    One that staff have withdrawn since is offered to nobody new, and a private one to nobody.
-    """
-    scenario = invitation.scenario
-    return scenario if scenario and scenario.is_active and not scenario.is_private else None
 
 
 def see_other(url: str) -> HttpResponse:

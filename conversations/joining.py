@@ -89,7 +89,7 @@ def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpRespo
     context = {
         "group": group,
         "invitation": group,  # what the facts about one are told of
-        "scenario": entrance.offered(group),
+        "scenario": group.offered_scenario,
         # Never by address: the page is for whoever passes.
         "who_reads": who_may_read(inviter if inviter.name else None),
         "key": uuid4(),

@@ -46,15 +46,15 @@ def means(
 ) -> Means:
     """How this visitor may start `scenario` (any, where None): an invitation first, else allowance.
 
-    An invitation to one scenario opens that one only, an invitation without opens all that staff
-    offer. A private one comes out of its owner's allowance alone.
+    An invitation to one scenario opens that one only; one without, or whose scenario staff have
+    withdrawn, opens all that they offer. A private one comes out of its owner's allowance alone.
     """
     account = user if user.is_authenticated else None
     if scenario and not Scenario.objects.open_to(user).filter(pk=scenario.pk).exists():
         return Means(account, None, "This scenario is not open any more.")
     private = scenario is not None and scenario.is_private
     for invitation in () if private else usable(user, held_invitations):
-        fits = scenario is None or invitation.scenario_id in (None, scenario.pk)
+        fits = scenario is None or invitation.offered_scenario in (None, scenario)
         if fits and invitation.status != Status.USED_UP:
             # One that a browser holds as a guest's stays a guest's, whoever has signed in since.
             return Means(account if invitation.linked_user_id else None, invitation)

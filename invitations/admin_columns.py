@@ -1,6 +1,6 @@
 """What staff see of an invitation in the list and on its form."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from config.admin import DeskAdmin, badge, number, when
+from invitations.groups import GroupLink
 from invitations.models import Invitation, Status, Wish
 
 TONES = {
@@ -22,6 +23,15 @@ TONES = {
     Status.REVOKED: "bad",
     Status.USED_UP: "warning",
 }
+
+
+# The learner chooses another scenario then.
+WITHDRAWN: Final = "Scenario not offered"
+
+
+def is_withdrawn(offer: Invitation | GroupLink) -> bool:
+    """Whether it names a scenario that it does not open."""
+    return offer.scenario_id is not None and offer.offered_scenario is None
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -70,8 +80,10 @@ class InvitationColumns(DeskAdmin):
     def status(self, invitation: Invitation) -> SafeString:
         standing = self.standing_of(invitation)
         status = badge(standing.label, TONES[standing])
-        wishes = [badge(f"Asks for {wish.value}", "warning") for wish in invitation.wishes]
-        return format_html_join(" ", "{}", ([shown] for shown in (status, *wishes)))
+        more = [badge(f"Asks for {wish.value}", "warning") for wish in invitation.wishes]
+        if invitation.is_open and is_withdrawn(invitation):
+            more.append(badge(WITHDRAWN, "warning"))
+        return format_html_join(" ", "{}", ([shown] for shown in (status, *more)))
 
     @admin.display(description="Budget used")
     def budget(self, invitation: Invitation) -> SafeString:

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from config.admin import badge, number, when
 from invitations.admin_actions import EVERYWHERE
+from invitations.admin_columns import WITHDRAWN, is_withdrawn
 from invitations.admin_group_forms import ChangeGroupForm, NewGroupForm
 from invitations.admin_offers import AsInvitations
 from invitations.groups import GroupLink, GroupStatus
@@ -83,7 +84,10 @@ class GroupLinkAdmin(AsInvitations, MadeOnce):
 
     @admin.display(description="Status")
     def status(self, group: GroupLink) -> SafeString:
-        return badge(group.status.label, TONES[group.status])
+        shown = badge(group.status.label, TONES[group.status])
+        if group.is_open and is_withdrawn(group):
+            return format_html("{} {}", shown, badge(WITHDRAWN, "warning"))
+        return shown
 
     @admin.display(description="Places taken", ordering="taken")
     def seats(self, group: GroupLink) -> SafeString:

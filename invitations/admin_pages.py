@@ -132,7 +132,7 @@ class InvitationPages(InvitationActions):
             return HttpResponseRedirect(self.form_url(invitation))
         context = {
             "invitation": invitation,
-            "scenario": invitation.scenario,
+            "scenario": invitation.offered_scenario,
             "qr": qr_svg(invitation.url),
         }
         return TemplateResponse(request, "admin/invitations/invitation/sheet.html", context)

@@ -28,7 +28,7 @@ def message(invitation: "Invitation") -> EmailMultiAlternatives:
     context = {
         "invitation": invitation,
         "inviter": inviter,
-        "scenario": invitation.scenario,
+        "scenario": invitation.offered_scenario,
         "url": invitation.url,
     }
     mail = EmailMultiAlternatives(

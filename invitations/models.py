@@ -193,6 +193,14 @@ class Invitation(models.Model):
         return settings.SITE_URL.rstrip("/") + self.get_absolute_url()
 
     @property
+    def offered_scenario(self) -> Scenario | None:
+        """What a conversation on it starts with; None lets the learner choose.
+
+        So does one that staff have withdrawn since. A private one is offered to nobody.
+        """
+        return self.scenario if self.scenario and self.scenario.is_offered else None
+
+    @property
     def limit(self) -> int:
         """The budget in tokens."""
         return int(self.quota["tokens"])

@@ -50,6 +50,14 @@ class Offer(models.Model):
         super().save(*args, **kwargs)
 
     @property
+    def offered_scenario(self) -> Scenario | None:
+        """What a conversation on each starts with; None lets the learner choose.
+
+        So does one that staff have withdrawn since. A private one is offered to nobody.
+        """
+        return self.scenario if self.scenario and self.scenario.is_offered else None
+
+    @property
     def limit(self) -> int:
         """The budget of each, in tokens."""
         return int(self.quota["tokens"])

@@ -144,6 +144,19 @@ class ScenarioAdmin(PersonalAdmin):
         super().save_model(request, obj, form, change)
         for problem in scenario_problems(obj):
             messages.warning(request, problem)
+        if "is_active" in form.changed_data and not obj.is_active:
+            self._tell_of_invitations(request, [obj])
+
+    def _tell_of_invitations(self, request: HttpRequest, withdrawn: list[Scenario]) -> None:
+        """Say how many were promised what is not offered any more."""
+        # They know us, and we not them: only the relation tells.
+        invitations: Any = Scenario._meta.get_field("invitations").related_model._default_manager
+        count = invitations.open().filter(scenario__in=withdrawn).count()
+        if count:
+            are = "1 open invitation is" if count == 1 else f"{number(count)} open invitations are"
+            messages.warning(
+                request, f"{are} to what you withdrew: there one chooses another scenario now."
+            )
 
     @admin.action(
         description="Duplicate this scenario",
@@ -176,6 +189,8 @@ class ScenarioAdmin(PersonalAdmin):
             scenario.is_active = active
             scenario.save(update_fields=["is_active", "updated_at"])
             self.log_change(request, scenario, "Offered." if active else "No longer offered.")
+        if not active:
+            self._tell_of_invitations(request, changed)
         word = "offered now" if active else "no longer offered"
         messages.success(request, f"{len(changed)} of the selected scenarios: {word}.")
 

@@ -112,3 +112,8 @@ class Scenario(models.Model):
     @property
     def is_private(self) -> bool:
         return self.owner_id is not None
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether everybody may start it: staff have not withdrawn it, and it is nobody's own."""
+        return self.is_active and not self.is_private

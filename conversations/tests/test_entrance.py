@@ -200,13 +200,8 @@ def test_after_the_end_another_conversation_may_begin(client, url):
     assert ConversationSession.objects.count() == 2
 
 
-@pytest.mark.parametrize("change", ["none", "withdrawn"])
-def test_without_a_scenario_the_learner_chooses(client, invitation, url, change):
-    if change == "none":
-        Invitation.objects.update(scenario=None)
-    else:
-        invitation.scenario.is_active = False
-        invitation.scenario.save()
+def test_without_a_scenario_the_learner_chooses(client, invitation, url):
+    Invitation.objects.update(scenario=None)
     assert "You choose" in text(client.get(url))
     response = client.post(url)
     assert (response.status_code, response["Location"]) == (303, "/scenarios/")

@@ -1,7 +1,14 @@
 from django.core.checks import run_checks
 from django.test import override_settings
+from django.utils import timezone
 
-from config.tests.desk import DeskTestCase, admin_url, make_conversation, make_scenario
+from config.tests.desk import (
+    DeskTestCase,
+    admin_url,
+    make_conversation,
+    make_invitation,
+    make_scenario,
+)
 from scenarios.checks import check_configured_models, model_problem
 from scenarios.models import Scenario
 
@@ -104,6 +111,20 @@ class ScenarioAdminTests(DeskTestCase):
 
         self.act("scenarios.scenario", "activate", self.scenario)
         assert Scenario.objects.active().exists()
+
+    def test_who_withdraws_one_reads_how_many_are_invited_to_it(self):
+        make_invitation(self.ada, scenario=self.scenario)
+        make_invitation(self.ada, scenario=self.scenario, revoked_at=timezone.now())
+        words = "1 open invitation is to what you withdrew"
+        self.act("scenarios.scenario", "deactivate", self.scenario)
+        assert words in self.page(admin_url("scenarios.scenario", "changelist"))
+
+        Scenario.objects.update(is_active=True)
+        url = admin_url("scenarios.scenario", "change", self.scenario.pk)
+        fields = self.fields()
+        fields.pop("is_active", None)
+        assert words in self.client.post(url, fields, follow=True).content.decode()
+        assert words not in self.client.post(url, fields, follow=True).content.decode()
 
     def test_who_may_only_look_changes_nothing(self):
         self.sign_in(self.sten, "scenarios.view_scenario")

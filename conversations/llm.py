@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 BACKOFF: Final = (0.5, 1, 2, 4, 8)
 
 
+# Seconds that a reply which is whole waits for the end of its line, which can be used again then.
+FAREWELL: Final = 0.5
+
 # An empty stream is an AssertionError of the SDK, a broken event a ValueError.
 BROKEN: Final = (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, ValueError)
 
@@ -155,6 +158,8 @@ class Call:
                 except StopAsyncIteration:
                     break
                 except TimeoutError:
+                    if self.finished:
+                        break
                     raise CallError(self._late(overall)) from None
                 if self.first_token_ms is None:
                     self.first_token_ms = self.duration_ms
@@ -246,26 +251,47 @@ class Call:
 
     async def _chunks(self, stream: anthropic.AsyncStream[Any], first: Any) -> AsyncGenerator[str]:
         """The text of the raw events, their counts noted on the way."""
+        events = _chained(first, stream)
         try:
             async with stream:
-                async for event in _chained(first, stream):
+                async for event in events:
                     match event.type:
-                        case "message_start":
-                            self.answered = True
-                            self.model = getattr(event.message, "model", None) or self.model
-                            self._count(getattr(event.message, "usage", None))
                         case "content_block_delta" if event.delta.type == "text_delta":
                             if event.delta.text:
                                 yield event.delta.text
-                        case "message_delta":
-                            self.stop_reason = event.delta.stop_reason or ""
-                            self._count(getattr(event, "usage", None))
-                        case "message_stop":
-                            self.finished = True
+                        case "message_start" | "message_delta" | "message_stop":
+                            self._note(event)
+                            if self.finished:
+                                await self._see_off(events)
+                                return
         except BROKEN as error:
+            if self.finished:
+                return
             trouble = _trouble(error) if not self.answered else Trouble.CUT
             logger.warning("Model call broke off: %s (%s)", trouble, type(error).__name__)
             raise CallError(trouble) from None
+
+    def _note(self, event: Any) -> None:
+        """Take over what an event tells of the call. With its reason to stop a reply is whole."""
+        match event.type:
+            case "message_start":
+                self.answered = True
+                self.model = getattr(event.message, "model", None) or self.model
+                self._count(getattr(event.message, "usage", None))
+            case "message_delta":
+                self.stop_reason = event.delta.stop_reason or self.stop_reason
+                self._count(getattr(event, "usage", None))
+                self.finished = bool(self.stop_reason)
+            case "message_stop":
+                self.finished = True
+
+    async def _see_off(self, events: AsyncIterator[Any]) -> None:
+        """Read to the end of the line, however that comes: nothing of the reply is missing."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(FAREWELL):
+                async for event in events:
+                    if event.type == "message_delta":
+                        self._note(event)
 
     def _count(self, usage: Any) -> None:
         """Take over the counts that an event carries; they are cumulative."""

@@ -309,7 +309,8 @@ async def _reply(run: Run) -> Step | None:
     except asyncio.CancelledError:
         if not run.stopping:
             raise
-        status = MessageStatus.STOPPED
+        # What was whole by then is not half of a reply.
+        status, failure = run.ending() if run.call.finished else (MessageStatus.STOPPED, "")
     except llm.CallError as error:
         failure = error.trouble
         lost = run.length or failure == llm.Trouble.DROPPED

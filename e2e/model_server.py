@@ -29,6 +29,9 @@ Behaviours, all optional, may be combined:
 | `ping_first` | so many `event: ping` before any other event |
 | `cut_first` | close the connection after the status, before any event |
 | `no_stop` | a clean end of file after so many chunks, without `message_stop` |
+| `after_reason` | how the line ends where `message_stop` is due: `cut`, `open`, `end` or `error` |
+| `after_stop` | the same after `message_stop` |
+| `keep_alive` | the line can be used again |
 | `empty` | status 200 and not one event |
 | `stop_reason` | `end_turn` unless named |
 | `obey` | a chunk is a token: none is said, or counted, beyond the request's `max_tokens` |
@@ -178,6 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             },
             "body": body,
             "at": time.time(),
+            "port": self.client_address[1],
             "chunks_sent": 0,
             "done": False,
             "closed_early": False,
@@ -212,9 +216,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
-        self.send_header("connection", "close")
+        self.close_connection = not does.get("keep_alive")
+        if self.close_connection:
+            self.send_header("connection", "close")
         self.end_headers()
-        self.close_connection = True
         if does.get("empty"):
             return self.finish_stream()
         for _ in range(does.get("ping_first", 0)):
@@ -261,8 +266,21 @@ class Handler(BaseHTTPRequestHandler):
         end = {"stop_reason": does.get("stop_reason", "end_turn"), "stop_sequence": None}
         last = {} if usage is None else {"usage": usage}
         self.event("message_delta", delta=end, **last)
+        if "after_reason" in does:
+            return self.leave_off(does["after_reason"])
         self.event("message_stop")
-        return self.finish_stream()
+        return self.leave_off(does.get("after_stop", "end"))
+
+    def leave_off(self, how: str) -> None:
+        """End a reply that is whole: in order, or as a bad line would."""
+        while how == "open":
+            self.wait(3600)
+        if how == "error":
+            self.event("error", error={"type": "api_error", "message": "scripted"})
+        if how == "cut":
+            self.close_connection = True
+        else:
+            self.finish_stream()
 
     def event(self, kind: str, **data: Any) -> None:
         text = json.dumps({"type": kind, **data}, ensure_ascii=False)

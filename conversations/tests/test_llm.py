@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 
 import pytest
 
@@ -287,6 +288,40 @@ async def test_what_came_before_a_break_is_kept_and_charged(model_server, behavi
     assert call.usage.is_estimate
     assert call.usage.output_tokens == REQUEST.max_tokens
     assert len(model_server.requests("partner")) == 1
+
+
+BAD_ENDS = [
+    *({"after_reason": how} for how in ("cut", "open", "end", "error")),
+    *({"after_stop": how} for how in ("cut", "open", "error")),
+]
+
+
+@pytest.mark.parametrize("ending", BAD_ENDS, ids=str)
+async def test_a_reply_is_whole_once_it_says_so_however_its_line_ends(
+    model_server, settings, ending
+):
+    settings.REPLY_CHUNK_SECONDS = 5
+    model_server.script("partner", text="Fine then.", usage={"output_tokens": 3}, **ending)
+    async with asyncio.timeout(2):
+        text, call, trouble = await speak()
+    assert (text, trouble, call.stop_reason) == ("Fine then.", None, "end_turn")
+    assert (call.usage.output_tokens, call.usage.is_estimate) == (3, False)
+
+
+async def test_what_is_whole_does_not_outlast_the_time_of_a_reply(model_server, settings):
+    settings.REPLY_CHUNK_SECONDS = 0.3
+    model_server.script("partner", text="Fine.", after_stop="open")
+    started = time.monotonic()
+    assert (await speak())[::2] == ("Fine.", None)
+    assert time.monotonic() - started < llm.FAREWELL
+
+
+async def test_a_line_that_ends_in_order_is_used_again(model_server):
+    model_server.script("partner", text="Hello.", keep_alive=True, times=2)
+    await speak()
+    await speak()
+    first, second = model_server.requests("partner")
+    assert first["port"] == second["port"]
 
 
 async def test_a_stall_ends_by_our_own_deadline(model_server, settings):

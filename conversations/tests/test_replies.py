@@ -245,6 +245,33 @@ async def test_an_error_event_before_the_first_token_is_tried_again_visibly_and_
     assert (log.input_tokens, log.output_tokens, log.is_estimate) == (50, 4, False)
 
 
+@pytest.mark.parametrize("how", ["cut", "open"])
+async def test_a_reply_that_is_whole_is_complete_and_heard_however_its_line_ends(
+    conversation, model_server, how
+):
+    model_server.script("partner", text="Fine then.", usage=counts(50, 3), after_stop=how)
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure, reply.content) == ("complete", "", "Fine then.")
+    log = await UsageLog.objects.aget(stream_type="partner")
+    assert (log.output_tokens, log.is_estimate) == (3, False)
+    await talk(conversation, "And then?")
+    said = model_server.requests("partner")[-1]["body"]["messages"]
+    assert [turn["role"] for turn in said] == ["user", "assistant", "user"]
+
+
+async def test_what_is_whole_when_it_is_stopped_is_complete(
+    conversation, model_server, monkeypatch
+):
+    monkeypatch.setattr(llm, "FAREWELL", 30)
+    model_server.script("partner", text="Fine then.", after_stop="open")
+    sent = await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await row_when(conversation, lambda row: row.content == "Fine then.")
+    hub().request_stop(conversation.pk, sent.replies[0].message.pk)
+    async with asyncio.timeout(5):
+        await runner().wait()
+    assert (await partner_of(conversation)).status == "complete"
+
+
 async def test_no_answer_is_charged_and_begun_again_by_itself_once(conversation, model_server):
     model_server.script("partner", no_answer=True)
     model_server.script("partner", text="Hello.")

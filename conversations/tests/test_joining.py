@@ -86,7 +86,7 @@ def test_it_says_who_invites_to_what_how_long_until_when_and_how_many_may_come(c
         "Start the conversation",
     ):
         assert words in page, words
-    assert "whoever has this link" not in page
+    assert "has this link can read it" not in page
     assert "SECRET" not in page
 
 
@@ -173,7 +173,7 @@ def test_a_guest_finds_their_own_link(client, url):
         assert f"/invite/own/{place.pk}/" in text(client.get(page)), page
         assert place.token not in text(client.get(page))
     assert place.url in text(client.get(f"/invite/own/{place.pk}/"))
-    assert "whoever has this link" not in text(client.get(url))
+    assert "has this link can read it" not in text(client.get(url))
 
 
 def test_an_account_needs_no_link_of_its_own(client, url, dana):

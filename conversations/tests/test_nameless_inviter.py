@@ -36,6 +36,7 @@ def test_the_personal_page_holds_no_address(client, invitation):
     assert ADDRESS not in response.content.decode()
     assert "You are invited to rehearse a conversation" in shown(response)
     assert "The person who invited you" in shown(response)
+    assert "Whoever has this link can read it too" in shown(response)
     assert "Ask the person who invited you. Once you keep it" in shown(response)
 
 

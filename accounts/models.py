@@ -185,6 +185,28 @@ class Device(models.Model):
         return self.name
 
 
+class FormerAddress(models.Model):
+    """An address that somebody had proven and then gave up for another.
+
+    Kept with the account so that what was sent there is told in its export and goes when it goes.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="former_addresses")
+    email = models.EmailField()
+    until = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "former addresses"
+        ordering = ["until"]
+        indexes = [models.Index(fields=["email"], name="formeraddress_email")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "email"], name="formeraddress_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Until {self.until:%d %b %Y}"
+
+
 def record_sign_in(sender: object, user: User, **extra: Any) -> None:
     """Receive Django's `user_logged_in`, which every way of signing in sends."""
     user.signed_in()

@@ -1,24 +1,33 @@
 """What is a person's, in every app: for the export, and for the erasure."""
 
-from functools import reduce
+from datetime import datetime
+from functools import cached_property, reduce
 from operator import or_
 
-from allauth.account.models import EmailAddress
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
 
-from accounts.models import User
+from accounts import former
+from accounts.models import FormerAddress, User
 from conversations.models import ConversationQuerySet, ConversationSession
 from invitations.models import Invitation, InvitationQuerySet
 from usage.models import UsageLog
 
 
 class Belongings:
-    """The rows of one account. Only proven addresses count: others may be somebody else's."""
+    """The rows of one account. Only proven addresses count: others may be somebody else's.
+
+    Those that were given up count as well. Of one that somebody else has proven since, what went
+    there before is still the person's, and what came later is not.
+    """
 
     def __init__(self, user: User) -> None:
         self.user = user
-        proven = EmailAddress.objects.filter(user=user, verified=True)
-        self.addresses = sorted({email.lower() for email in proven.values_list("email", flat=True)})
+        had = former.given_up_by(user)
+        kept = {email for email, until in had.items() if until is None}
+        # By these, and by no others, a text speaks of the person.
+        self.addresses = sorted(former.proven_by(user) | kept)
+        self._lost = {email: until for email, until in had.items() if until}
 
     @property
     def received(self) -> InvitationQuerySet:
@@ -52,7 +61,26 @@ class Belongings:
         """What was logged of conversations that are gone."""
         return list(UsageLog.objects.filter(self.calls, session=None).order_by("timestamp"))
 
+    def was_written_to(self, invitation: Invitation) -> bool:
+        """Whether `invitation` went to an address that was the person's then."""
+        return invitation.pk in self._written_to
+
+    @cached_property
+    def _written_to(self) -> set[str]:
+        return set(Invitation.objects.filter(self._is_addressed).values_list("pk", flat=True))
+
     @property
     def _is_addressed(self) -> Q:
-        nobody = Q(pk__in=[])
-        return reduce(or_, (Q(recipient_email__iexact=one) for one in self.addresses), nobody)
+        to: list[tuple[str, datetime | None]] = [(email, None) for email in self.addresses]
+        to += self._lost.items()
+        return reduce(or_, (self._went_to(*one) for one in to), Q(pk__in=[]))
+
+    def _went_to(self, email: str, until: datetime | None) -> Q:
+        """Condition on `Invitation`: to `email` before `until`, and not while it was another's."""
+        went = Coalesce(OuterRef("sent_at"), OuterRef("created_at"))
+        others = FormerAddress.objects.filter(email=email, until__gte=went).exclude(user=self.user)
+        sent = Q(recipient_email__iexact=email)
+        if until:
+            others = others.filter(until__lt=until)
+            sent &= Q(created_at__lte=until) & (Q(sent_at=None) | Q(sent_at__lte=until))
+        return sent & ~Q(Exists(others))

@@ -151,7 +151,7 @@ def _address(invitation: Invitation, mine: Belongings) -> Row:
 
     Others take up invitations as well. What was written to no address is for whoever got the link.
     """
-    is_mine = invitation.recipient_email.lower() in mine.addresses
+    is_mine = mine.was_written_to(invitation)
     is_for_me = is_mine or not invitation.recipient_email
     return {
         "to_name": invitation.recipient_name if is_mine else "",

@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from accounts.ids import new_id
 from accounts.models import Role, User
+from accounts.tests.people import moved
 from conversations.models import ConversationSession, Message
 from invitations.bulk import Batch
 from invitations.groups import GroupLink
@@ -105,6 +106,7 @@ class Cast:
         self.google = self.make(SocialAccount, user=self.user, provider="google")
         self.hanging = [self.private, self.address, self.google]
         self.invited()
+        self.moved()
         if staff:
             self.offered()
         self.talked()
@@ -127,6 +129,13 @@ class Cast:
         self.claimed = self.make(Invitation, linked_user=self.user, **to, **base)
         self.addressed = self.make(Invitation, recipient_email=self.user.email.upper(), **base)
 
+    def moved(self) -> None:
+        """From an address to which they were invited; what they said there they said as a guest."""
+        email = self.new("accounts.FormerAddress.email", "@canary.example")
+        base = {"created_by": self.host, "scenario": self.scenario, "recipient_email": email}
+        self.at_former = self.make(Invitation, **base)
+        moved(self.address, before=email)
+
     def offered(self) -> None:
         for model in (GroupLink, Batch):
             self.make(model, created_by=self.user)
@@ -137,6 +146,7 @@ class Cast:
             self.make(ConversationSession, user=self.user, **base),
             self.make(ConversationSession, user=self.user, invitation=self.claimed, **base),
             self.make(ConversationSession, user=None, invitation=self.addressed, **base),
+            self.make(ConversationSession, user=None, invitation=self.at_former, **base),
         ]
         for conversation in self.conversations:
             for role, kind in VOICES:
@@ -177,13 +187,15 @@ class Cast:
         for data in (
             {"_auth_user_id": self.user.pk, "next": self.new(label)},
             {"account_login": {"email": self.user.email, "name": self.new(label)}},
+            {"account_login": {"email": self.at_former.recipient_email}},
         ):
             session = SessionStore()
             session.update(data)
             session.create()
 
     def looked_at(self) -> None:
-        rows = [self.user, self.claimed, self.addressed, *self.conversations, *self.hanging]
+        invitations = [self.claimed, self.addressed, self.at_former]
+        rows = [self.user, *invitations, *self.conversations, *self.hanging]
         for row in [*rows, Message.objects.filter(session=self.conversations[0]).first()]:
             end = " about an invitation" if isinstance(row, Invitation) else ""
             LogEntry.objects.create(
@@ -194,12 +206,13 @@ class Cast:
                 object_repr=self.new(f"admin.LogEntry.object_repr{end}"),
                 change_message=self.new("admin.LogEntry.change_message"),
             )
-        LogEntry.objects.create(
-            user=self.host,
-            action_flag=CHANGE,
-            object_repr="Somebody's",
-            change_message=f"Wrote to {self.user.email} of it.",
-        )
+        for email in (self.user.email, self.at_former.recipient_email):
+            LogEntry.objects.create(
+                user=self.host,
+                action_flag=CHANGE,
+                object_repr="Somebody's",
+                change_message=f"Wrote to {email} of it.",
+            )
 
     def is_invited(self, by: User, **fields: Any) -> Invitation:
         """To their address. The note is the two's together, and nobody's canary."""

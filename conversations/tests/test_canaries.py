@@ -93,13 +93,13 @@ def test_figures_stay_with_nothing_that_tells_whose(person):
     """The calls that still ran are charged in full, like any whose count is lost."""
     logged = UsageLog.objects.count()
     erasure.erase(person.user.pk)
-    assert UsageLog.objects.count() == logged + 3
+    assert UsageLog.objects.count() == logged + 4
     nobodys = UsageLog.objects.filter(user_id=None, invitation_id=None, session=None, hold_id=None)
-    assert nobodys.count() == 9
+    assert nobodys.count() == 12
     assert not UsageLog.objects.filter(scenario_id=person.private.pk).exists()
     assert close_days()
-    assert PayerUsage.objects.get(user_id=None, invitation_id=None).calls == 3
-    assert nobodys.filter(is_estimate=True, input_tokens=6, output_tokens=3).count() == 3
+    assert PayerUsage.objects.get(user_id=None, invitation_id=None).calls == 4
+    assert nobodys.filter(is_estimate=True, input_tokens=6, output_tokens=3).count() == 4
 
 
 def test_no_id_of_theirs_is_left_but_that_of_an_empty_row(person):

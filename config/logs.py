@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from typing import Any
 
 _LINK = re.compile(r"(/(?:invite|join)/)[^/\s\"'?]+")
 
@@ -38,3 +39,33 @@ class JSONFormatter(logging.Formatter):
         if record.exc_text or record.exc_info:
             entry["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
         return json.dumps(entry, ensure_ascii=False)
+
+
+def logging_to_console(style: str) -> dict[str, Any]:
+    """A `LOGGING` setting, in the `style` "text" or "json"."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "text": {"format": "{levelname} {name}: {message}", "style": "{"},
+            "json": {"()": "config.logs.JSONFormatter"},
+        },
+        "filters": {"links": {"()": "config.logs.HideInvitationLinks"}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": style,
+                "filters": ["links"],
+            }
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+            "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+            "django.channels.server": {"handlers": ["console"], "level": "WARNING"},
+            "daphne": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+            # The SDK's debug log prints prompts.
+            "anthropic": {"level": "WARNING"},
+            "httpx2": {"level": "WARNING"},
+        },
+    }

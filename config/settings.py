@@ -5,12 +5,16 @@ the understudy in place of a model. `SECRET_KEY` is the exception once `DEBUG` i
 """
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.utils.csp import CSP
+
+from config.databases import database
+from config.logs import logging_to_console
+from config.mailers import mailer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -121,44 +125,7 @@ TEMPLATES = [
 
 # --- Data --------------------------------------------------------------------------------
 
-
-def database() -> dict[str, object]:
-    """The database of `DATABASE_URL`, with the options that each kind needs.
-
-    SQLite: write-ahead log, immediate transactions, without which concurrent writers end in
-    "database is locked", writers that wait in line (`config.sqlite3`), and what is deleted is
-    overwritten, so that what was erased is not left in the file. PostgreSQL: psycopg's pool,
-    since connections cannot persist under ASGI.
-    """
-    url = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'parley.sqlite3'}"
-    config = env.db_url_config(url)
-    if config["ENGINE"].endswith("sqlite3"):
-        config["ENGINE"] = "config.sqlite3"
-        config["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-            " PRAGMA secure_delete=ON;",
-        }
-        # A file for tests too: shared in-memory databases lock whole tables between threads.
-        config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
-    elif config["ENGINE"].endswith("postgresql"):
-        config["OPTIONS"] = {
-            # By itself the pool waits longer from try to try, up to five minutes: as long again as
-            # the database was away. After two seconds it gives up, and tries at the next request.
-            "pool": {"min_size": 1, "max_size": 10, "timeout": 5, "reconnect_timeout": 2},
-            # A host that vanished is noticed in seconds; by default it takes a quarter of an hour.
-            "connect_timeout": 5,
-            "tcp_user_timeout": 15_000,  # milliseconds
-            "keepalives_idle": 15,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-        }
-    config["CONN_MAX_AGE"] = 0
-    return config
-
-
-DATABASES = {"default": database()}
+DATABASES = {"default": database(env.str("DATABASE_URL", default=""), VAR_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -312,30 +279,7 @@ HOUSEKEEPING_SECONDS = env.float("HOUSEKEEPING_SECONDS", default=30)
 
 # --- Mail --------------------------------------------------------------------------------
 
-
-def mailer(url: str) -> dict[str, object]:
-    """A `MAILERS` entry from `smtp://user:password@host:port` (`smtps` or `smtp+tls` for TLS)."""
-    if not url:
-        return {
-            "BACKEND": "accounts.mail.FolderBackend",
-            "OPTIONS": {"file_path": str(VAR_DIR / "mail")},
-        }
-    parts = urlsplit(url)
-    if parts.scheme not in {"smtp", "smtps", "smtp+tls"} or not parts.hostname:
-        raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.")
-    options: dict[str, object] = {
-        "host": parts.hostname,
-        "port": parts.port or {"smtps": 465, "smtp+tls": 587}.get(parts.scheme, 25),
-        "username": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "use_tls": parts.scheme == "smtp+tls",
-        "use_ssl": parts.scheme == "smtps",
-        "timeout": 20,
-    }
-    return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
-
-
-MAILERS = {"default": mailer(env.str("EMAIL_URL", default=""))}
+MAILERS = {"default": mailer(env.str("EMAIL_URL", default=""), VAR_DIR / "mail")}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "Parley <parley@localhost>"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
@@ -380,32 +324,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # --- Watching ----------------------------------------------------------------------------
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="text")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "text": {"format": "{levelname} {name}: {message}", "style": "{"},
-        "json": {"()": "config.logs.JSONFormatter"},
-    },
-    "filters": {"links": {"()": "config.logs.HideInvitationLinks"}},
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": LOG_FORMAT,
-            "filters": ["links"],
-        }
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        "django.channels.server": {"handlers": ["console"], "level": "WARNING"},
-        "daphne": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        # The SDK's debug log prints prompts.
-        "anthropic": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-    },
-}
+LOGGING = logging_to_console(LOG_FORMAT)
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
 if SENTRY_DSN:
     # Only here: the import takes a tenth of a second.

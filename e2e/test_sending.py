@@ -1,9 +1,12 @@
 """What the learner sends: once, whatever their fingers and their line do."""
 
+import itertools
 import json
 import re
+import time
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from e2e.conftest import PHONE, Watch, enter
@@ -309,3 +312,30 @@ def test_a_line_that_died_without_a_word_is_noticed_and_replaced(
     page.clock.fast_forward(10_000)
     second.settled(turns=3, notes=1).same_as_database()
     assert lines == [False, True]
+
+
+@pytest.mark.parametrize(("code", "grows"), [(1011, True), (1012, False)])
+def test_a_page_leaves_a_server_alone_that_breaks_on_it_and_comes_back_soon_from_a_restart(
+    room: Room, code: int, grows: bool
+):
+    """Each line is in step before it is closed, as where what is sent then breaks the server."""
+    opened: list[float] = []
+
+    def closes(socket: WebSocketRoute) -> None:
+        opened.append(time.monotonic())
+
+        def answer(text: str | bytes) -> None:
+            if json.loads(text)["type"] == "sync":
+                socket.send(json.dumps({"type": "synced"}))
+                socket.close(code=code)
+
+        socket.on_message(answer)
+
+    room.page.route_web_socket("**/ws/**", closes)
+    room.page.reload()
+    room.page.wait_for_timeout(3_500)
+    pauses = [after - before for before, after in itertools.pairwise(opened)]
+    assert (len(pauses) < 6) == grows, pauses
+    if not grows:
+        # By chance: pages that were sent away together do not come back in one moment.
+        assert max(pauses) - min(pauses) > 0.03

@@ -24,6 +24,7 @@ CONNECT_WITHIN = 10.0
 ANSWER_WITHIN = 8.0
 SYNCED_WITHIN = 16.0
 QUIET_FOR = 15.0
+BROKEN, STEADY_AFTER = 1011, 10.0
 TRY_AGAIN_AFTER = 2.0
 LOOK_AGAIN_AFTER = 5.0
 ACK_AFTER = 0.3
@@ -72,6 +73,7 @@ class Page:
         self._heard = self._called = 0.0
         self._retries: set[asyncio.Task[None]] = set()
         self._tries = 0
+        self._since = 0.0  # since when it is in step
         self._unacknowledged = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -147,7 +149,10 @@ class Page:
             pass
         finally:
             minder.cancel()
-            self.in_step = False
+            steady = time.monotonic() - self._since > STEADY_AFTER
+            if self.in_step and (socket.close_code != BROKEN or steady):
+                self._tries = 0
+            self.in_step, self._since = False, 0.0
             self.closes.append(socket.close_code)
             self.presence.lost(f"lost the line with {port}, code {socket.close_code}")
             self._socket = None
@@ -283,7 +288,7 @@ class Page:
         self._asked = 0.0
         if self._again:
             await self._sync()
-        self._tries = 0
+        self._since = self._since or time.monotonic()
         self.in_step = True
         self.presence.back()
         for entry in list(self.outbox.values()):

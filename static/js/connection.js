@@ -16,6 +16,9 @@ const REFUSED_AFTER = 3;
 const LOOKED_WITHIN = 4_000;
 const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
 const FLOODED = 4429;
+// The server broke. What a page sends as soon as it is in step may be what breaks it.
+const BROKEN = 1011;
+const STEADY_AFTER = 10_000;
 // The server sends only so far ahead of what the page says it has taken in.
 const ACKNOWLEDGE_EVERY = 50;
 const ACKNOWLEDGE_AFTER = 500;
@@ -33,6 +36,7 @@ export class Connection {
   #heard = 0; // when something came last
   #called = 0; // when a ping went out that nothing came after
   #unopened = 0; // lines in a row that never were
+  #inStep = 0; // since when the page and the server are
 
   /** `holds()` gives what a `sync` frame says of the page; `received(frame)` and `changed(state)`
       are told. */
@@ -75,7 +79,7 @@ export class Connection {
     this.#asked = 0;
     if (!synced || this.#again) this.sync();
     if (!synced) return;
-    this.#tries = 0;
+    this.#inStep ||= Date.now();
     for (const message of this.#later.splice(0)) this.deliver(message);
   }
 
@@ -150,7 +154,9 @@ export class Connection {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
-    this.#asked = this.#called = 0;
+    const steady = Date.now() - this.#inStep > STEADY_AFTER;
+    if (this.#inStep && (code !== BROKEN || steady)) this.#tries = 0;
+    this.#asked = this.#called = this.#inStep = 0;
     socket?.close();
     if (this.#over) return;
     if (code === SIGNED_OUT || this.#unopened >= REFUSED_AFTER) return this.#look(code);

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import override_settings
 
-from conversations import database
+from conversations.tests.settling import settle
 from e2e import chromium
 from e2e.model_server import ModelServer
 
@@ -44,7 +44,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Tables are emptied only once nobody writes any more: PostgreSQL would call it a deadlock."""
     marker = item.get_closest_marker("django_db")
     if marker is not None and marker.kwargs.get("transaction"):
-        database.settle()
+        settle()
 
 
 @pytest.fixture(scope="session", autouse=True)

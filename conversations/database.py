@@ -6,14 +6,12 @@ every piece of work, SQLite's stays open, since opening one costs more than most
 """
 
 import asyncio
-import contextlib
 import heapq
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from threading import Barrier, BrokenBarrierError
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -100,29 +98,11 @@ class Pool:
             raise
         return await asyncio.shield(running)
 
-    def settle(self, seconds: float) -> None:
-        """Wait until what is under way has ended, at most so long."""
-        meet = Barrier(self._size + 1)
-        for _ in range(self._size):
-            self._threads.submit(_meet, meet, seconds)
-        _meet(meet, seconds)
-
-
-def _meet(barrier: Barrier, seconds: float) -> None:
-    with contextlib.suppress(BrokenBarrierError):
-        barrier.wait(seconds)
-
 
 _threads: Final = Pool(THREADS, "database")
 # SQLite writes one transaction at a time. A thread, and so a connection, that does nothing else
 # finds its pages in its cache, where others must read again what it has changed.
 _writer: Final = Pool(1, "writer") if connection.vendor == "sqlite" else _threads
-
-
-def settle(seconds: float = 2) -> None:
-    """Wait until no thread does database work any more, as tests do before they empty tables."""
-    for pool in {_threads, _writer}:
-        pool.settle(seconds)
 
 
 async def in_thread[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,12 +1,11 @@
 """Redis or PostgreSQL away for a while, and queries that take their time."""
 
 import asyncio
-import itertools
 import random
-import threading
 
 import pytest
 
+from e2e.faults.bystander import Bystander, locked
 from e2e.faults.machines import PostgreSQL, wait_until
 from e2e.faults.test_crashes import speaking
 from e2e.faults.world import World
@@ -115,44 +114,15 @@ async def test_a_row_that_is_locked_holds_up_no_other_conversation(
 ) -> None:
     services.provider.script("partner", default=True, **LONG)
     first = services.servers[0]
-    rooms = services.rooms(6)
-    pages = [services.page(room, first) for room in rooms]
+    room, *stuck = services.rooms(6)
+    bystander = await Bystander.enter(services, room, first, rng)
+    pages = [services.page(room, first) for room in stuck]
     await services.pages_in_step(pages)
-    streaming, stuck = pages[0], pages[1:]
-    await streaming.say(rooms[0].text(rng))
-    await speaking(streaming)
     assert isinstance(services.postgresql, PostgreSQL)
-    before = widest(streaming.chunk_times[-20:])
-    locked, free = threading.Event(), threading.Event()
-    ids = ", ".join(str(room.conversation) for room in rooms[1:])
-    thread = threading.Thread(target=hold, args=(services.postgresql.url, ids, locked, free))
-    thread.start()
-    try:
-        await asyncio.to_thread(locked.wait, 10)
-        begin = len(streaming.chunk_times)
-        for page, room in zip(stuck, rooms[1:], strict=True):
+    with locked(services.postgresql.url, stuck):
+        bystander.from_now()
+        for page, room in zip(pages, stuck, strict=True):
             await page.say(room.text(rng))
         await asyncio.sleep(3)
-        pause = widest(streaming.chunk_times[begin:])
-    finally:
-        free.set()
-        thread.join()
-    assert len(streaming.chunk_times) > begin + 20
-    assert pause < max(0.25, 4 * before), f"a stream paused for {pause * 1000:.0f} ms"
+        bystander.went_on(20)
     await services.settle()
-
-
-def widest(times: list[float]) -> float:
-    return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
-
-
-def hold(url: str, ids: str, locked: threading.Event, free: threading.Event) -> None:
-    """Keep rows of conversations locked, as a slow transaction would."""
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            f"SELECT id FROM conversations_conversationsession WHERE id IN ({ids}) FOR UPDATE"
-        )
-        locked.set()
-        free.wait(30)

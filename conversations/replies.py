@@ -14,7 +14,9 @@ from itertools import count
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from conversations import frames, leases, llm, marks
+from django.db import Error as DatabaseTrouble
+
+from conversations import frames, leases, llm, marks, taking
 from conversations.database import AWAY, in_thread, in_thread_later, in_writer, in_writer_later
 from conversations.lanes import Reply, Step
 from conversations.live import hub
@@ -95,30 +97,27 @@ class Runner:
 
     async def _to_its_end(self, run: Run) -> Step | None:
         try:
-            return await _reply(run)
+            return await _reply_or_fail(run)
         except (Lost, ConversationSession.DoesNotExist):  # or erased with all that was said
             return None
-        except AWAY:
+        except DatabaseTrouble as error:
             # Whoever finds the database back, this process most likely, takes it over.
-            logger.error("Reply %s could not be stored", run.message)
+            kind = type(error).__name__
+            logger.error("Reply %s could not be stored: %s", run.message, kind)
             self._strays.doubt()
             return None
-        except Exception:
-            # Nothing may end a reply without a terminal state but the death of the process.
-            logger.exception("Reply %s broke", run.message)
-            return await _end(run, MessageStatus.FAILED, "error")
 
     async def take[**P](
         self, work: Callable[P, Step | None], *args: P.args, **kwargs: P.kwargs
     ) -> Step | None:
         """Take a step of `turns` or `leases`; it is for the caller to `carry_out`."""
         with self._strays.step():
-            return await in_writer(_take, partial(work, *args, **kwargs))
+            return await in_writer(taking.take, partial(work, *args, **kwargs))
 
     async def take_later(self, work: Callable[[], Step | None]) -> Step | None:
         """The same for a step that nobody waits for at this moment."""
         with self._strays.step():
-            return await in_writer_later(_take, work)
+            return await in_writer_later(taking.take, work)
 
     async def act(
         self,
@@ -262,29 +261,18 @@ def runner() -> Runner:
     return _runners[loop]
 
 
-def _take(work: Callable[[], Step | None]) -> Step | None:
-    """Take a step and render what pages are told of it, once it is stored."""
-    step = work()
-    if step is not None:
-        try:
-            step.news = _news(step)
-        except Exception as error:  # whatever it is: what is stored is carried out
-            level = logging.WARNING if isinstance(error, AWAY) else logging.ERROR
-            logger.log(level, "A change was not told: %s", type(error).__name__)
-            step.news = [frames.resync()]
-    return step
-
-
-def _news(step: Step) -> list[frames.Frame]:
-    conversation = step.conversation
-    rows = ([step.message] if step.message else []) + [reply.message for reply in step.replies]
-    # Only the end of a call moves the budget that a page shows.
-    moved = not conversation.is_active or bool(step.message and step.message.is_reply)
-    turns = [frames.turn(row, conversation, step.after.get(row.pk)) for row in rows]
-    return [*turns, frames.state(conversation, step.running, with_budget=moved)]
-
-
 # --- One reply ------------------------------------------------------------------------------
+
+
+async def _reply_or_fail(run: Run) -> Step | None:
+    try:
+        return await _reply(run)
+    except (Lost, ConversationSession.DoesNotExist, *AWAY):
+        raise
+    except Exception:
+        # Nothing may end a reply without a terminal state but the death of the process.
+        logger.exception("Reply %s broke", run.message)
+        return await _end(run, MessageStatus.FAILED, "error")
 
 
 async def _reply(run: Run) -> Step | None:
@@ -359,7 +347,7 @@ async def _end(run: Run, status: MessageStatus, failure: str) -> Step | None:
 
 
 async def _hand_over(run: Run, record: CallRecord | None) -> Step | None:
-    return await in_writer(_take, partial(leases.hand_over, run.message, run.text, record))
+    return await in_writer(taking.take, partial(leases.hand_over, run.message, run.text, record))
 
 
 async def _patiently[R](run: Run, work: Callable[[], Awaitable[R]]) -> R:

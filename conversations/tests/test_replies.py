@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.utils import timezone
 
-from conversations import leases, llm, marks, replies, turns
+from conversations import leases, llm, marks, replies, taking, turns
 from conversations.live import hub
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.prompts import PARTNER_MOST, partner_request
@@ -530,16 +530,17 @@ async def test_a_reply_whose_process_died_is_begun_again_by_whoever_looks(
     assert len(model_server.requests("partner")) == 1
 
 
-async def test_a_reply_runs_though_the_database_went_away_before_it_was_told(
-    conversation, model_server, monkeypatch
+@pytest.mark.parametrize("trouble", [OperationalError, KeyError])
+async def test_a_reply_runs_whatever_kept_pages_from_being_told(
+    conversation, model_server, monkeypatch, trouble
 ):
     def away(*_):
         monkeypatch.undo()
-        raise OperationalError
+        raise trouble
 
     page = Listening()
     hub().listen(conversation.pk, page)
-    monkeypatch.setattr(replies, "_news", away)
+    monkeypatch.setattr(taking, "_news", away)
     await act(turns.send, conversation.pk, uuid4(), "Hello")
     await runner().wait()
     assert json.loads(page.heard[0]) == {"type": "resync"}

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connections, transaction
+from django.db import DataError, IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from conversations import leases, llm, replies, strays, turns
@@ -261,6 +261,28 @@ async def test_a_reply_that_could_not_be_stored_in_time_is_taken_up_once_it_can_
     await all_quiet()
     lost, again = await rows(conversation, role="partner")
     assert (lost.failure, again.status) == ("lost", MessageStatus.COMPLETE)
+
+
+@pytest.mark.parametrize("trouble", [DataError, IntegrityError])
+async def test_a_reply_whose_end_the_database_refuses_is_lost_and_begun_again(
+    conversation, model_server, monkeypatch, trouble
+):
+    there, tries = leases.finish, []
+
+    def refuse(*args, **kwargs):
+        tries.append(kwargs["status"])
+        if len(tries) < 3:
+            raise trouble
+        return there(*args, **kwargs)
+
+    monkeypatch.setattr(leases, "finish", refuse)
+    await act(turns.send, conversation.pk, uuid4(), "Hello")
+    await all_quiet()
+    assert tries[:2] == [MessageStatus.COMPLETE, MessageStatus.FAILED]
+    lost, again = await rows(conversation, role="partner")
+    assert (lost.status, lost.failure) == (MessageStatus.INTERRUPTED, "lost")
+    assert (again.status, again.restarts) == (MessageStatus.COMPLETE, 1)
+    assert not await Hold.objects.held().aexists()
 
 
 def test_a_reply_asks_what_it_was_to_ask_whenever_it_is_resumed(conversation, say):

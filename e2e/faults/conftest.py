@@ -19,7 +19,7 @@ from e2e.faults.world import World
 HERE = Path(__file__).parent
 MISSING = missing()
 # Fixtures that need PostgreSQL and Redis.
-ON_SERVICES = {"services", "uvicorn", "pair", "served", "workers"}
+ON_SERVICES = {"services", "uvicorn", "pair", "served", "workers", "behind"}
 # Lines for the end of the run.
 FIGURES: list[str] = []
 SEED = os.environ.get("SEED") or secrets.token_hex(4)

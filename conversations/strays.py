@@ -70,8 +70,13 @@ class Strays:
             self._finding = False
 
     async def _look(self) -> None:
-        found = await in_thread_later(leases.strays, self._known())
+        # Before it is looked: what is doubted meanwhile needs another look.
         self._doubtful = False
+        try:
+            found = await in_thread_later(leases.strays, self._known())
+        except AWAY:
+            self._doubtful = True
+            raise
         # What was stored by then may be of a step that is still on its way back to its runner.
         if self._under_way:
             await asyncio.wait(self._under_way)

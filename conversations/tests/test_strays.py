@@ -159,6 +159,26 @@ async def test_it_is_looked_for_until_the_database_is_back(
     assert (await rows(conversation, role="partner"))[-1].status == MessageStatus.COMPLETE
 
 
+async def test_what_is_doubted_while_it_is_looked_is_looked_for_again(
+    conversation, model_server, monkeypatch
+):
+    there, looks, loop = leases.strays, [], asyncio.get_running_loop()
+    doubt = runner()._strays.doubt
+
+    def too_early(known):
+        looks.append(known)
+        if len(looks) == 1:
+            loop.call_soon_threadsafe(doubt)
+            return []
+        return there(known)
+
+    monkeypatch.setattr(leases, "strays", too_early)
+    await runner().take(turns.send, conversation.pk, uuid4(), "Hello")
+    doubt()
+    await all_quiet()
+    assert (await rows(conversation, role="partner"))[-1].status == MessageStatus.COMPLETE
+
+
 async def test_an_adoption_that_is_not_heard_of_is_made_again(conversation, model_server, unheard):
     unheard(turns, "send")
     unheard(leases, "adopt")

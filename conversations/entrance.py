@@ -44,9 +44,10 @@ async def more(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def invitation_behind(request: HttpRequest, pk: int) -> Invitation | None:
-    """The invitation of a conversation that the visitor may see; None if there is none."""
+    """The invitation of a conversation that is the visitor's, open or not; None without one."""
     held = claims.held_invitations(request.session)
-    mine = ConversationSession.objects.visible_to(request.user, held)
+    rows = ConversationSession.objects
+    mine = rows.visible_to(request.user, held) | rows.closed_to(held)
     conversation = mine.select_related("invitation__scenario").filter(pk=pk).first()
     return conversation.invitation if conversation else None
 

@@ -90,7 +90,7 @@ def _keep_and_say(request: HttpRequest, user: User, held: Collection[str]) -> No
 
 
 def says_whose(view: View) -> View:
-    """Tell a browser that held a conversation as a guest where it went; strangers get their 404."""
+    """Tell a browser that held a conversation as a guest what became of it; strangers get 404."""
 
     @wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -106,8 +106,13 @@ def says_whose(view: View) -> View:
 
 
 def _whose(request: HttpRequest, pk: int) -> HttpResponse | None:
-    """The page for a holder of the invitation that has an account by now; None for others."""
+    """For a holder of its invitation: whose account it is in, or on to why it is closed.
+
+    None for others.
+    """
     held = held_invitations(request.session)
+    if ConversationSession.objects.closed_to(held).filter(pk=pk).exists():
+        return _see_other(reverse("conversations:more", args=[pk]))
     kept = ConversationSession.objects.filter(invitation__held_as__in=held)
     kept = kept.exclude(invitation__linked_user=None).select_related("invitation__linked_user")
     conversation = kept.filter(pk=pk).first()

@@ -47,6 +47,14 @@ class ConversationQuerySet(models.QuerySet["ConversationSession"]):
         )
         return self.filter(held | Q(user=user) if user.is_authenticated else held)
 
+    def closed_to(self, held_invitations: "Collection[str]") -> Self:
+        """Those that a guest's browser still holds, but whose invitation lets nobody in now."""
+        guests = self.filter(user=None, invitation__held_as__in=held_invitations)
+        return guests.filter(
+            Q(invitation__expires_at__lte=timezone.now()) | Q(invitation__revoked_at__isnull=False),
+            invitation__linked_user=None,
+        )
+
     def active(self) -> Self:
         return self.filter(status=SessionStatus.ACTIVE)
 

@@ -50,6 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
         {
             "continuing": mine.active(),
             "finished": mine.exclude(ended_at=None)[:RECENT],
+            "closed": ConversationSession.objects.closed_to(held)[:RECENT],
             "invitations": waiting(request.user, held),
             "scenarios": Scenario.objects.active(),
             "can_start": means(request.user, held).can_start,
@@ -108,8 +109,11 @@ async def let_partner_open(conversation: ConversationSession) -> None:
 
 @require_safe
 def conversation_list(request: HttpRequest) -> HttpResponse:
-    """The visitor's conversations, newest first."""
-    return render(request, "conversations/list.html", {"conversations": _visible(request)})
+    """The visitor's conversations, newest first, and those that are closed to them by now."""
+    held = held_invitations(request.session)
+    closed = ConversationSession.objects.closed_to(held)
+    context = {"conversations": _visible(request), "closed": closed}
+    return render(request, "conversations/list.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -293,8 +297,13 @@ def _debrief_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def transcript(request: HttpRequest, pk: int) -> HttpResponse:
+@says_whose
+async def transcript(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The transcript as a text file."""
+    return await sync_to_async(_transcript)(request, pk)
+
+
+def _transcript(request: HttpRequest, pk: int) -> HttpResponse:
     conversation = _find(request, pk)
     text = as_text(conversation, _messages(conversation))
     response = HttpResponse(text, content_type="text/plain; charset=utf-8")

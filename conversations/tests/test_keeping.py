@@ -242,7 +242,7 @@ def test_other_browsers_are_told_whose_it_is_and_strangers_nothing(
         assert f"next={address}" in page
         assert Client().get(address).status_code == 404
     assert other.post(url, {"action": "send", "text": "Hello"}).status_code == 403
-    assert other.get(f"{url}transcript.txt").status_code == 404
+    assert other.get(f"{url}transcript.txt").status_code == 403
     sign_in(other, dana)
     assert other.get(url).status_code == 200
 

@@ -17,6 +17,7 @@ const scrolls = {};
 const composers = {};
 let ended = data.status === "ended";
 let noticed = "";
+let shut = "";
 let partnerEnded = 0;
 
 const turns = new Turns({
@@ -38,6 +39,8 @@ const connection = new Connection(data.socket, {
   received,
   changed(state) {
     show(state);
+    shut = state === "gone" ? "This conversation is not open to you now." : "";
+    refresh();
     if (state === "gone" || state === "signed-out") closedOut();
   },
 });
@@ -139,7 +142,7 @@ function refresh() {
   const who = running.partner ? "partner" : running.coach ? "coach" : "";
   const spent = find("exhausted")?.dataset.exhausted;
   const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
-  const idle = ended ? "" : spent || onItsWay("send") || "Your turn.";
+  const idle = ended ? "" : shut || spent || onItsWay("send") || "Your turn.";
   const words = who ? noticed || waiting[who] : idle;
   if (find("replying").textContent !== words) find("replying").textContent = words;
   const stop = find("stop");
@@ -152,8 +155,8 @@ function refresh() {
     return ending.over();
   }
   ending.look();
-  composers.send?.block(spent || (running.partner && waiting.partner) || onItsWay("send") || "");
-  composers.ask?.block(spent || onItsWay("ask") || "");
+  composers.send?.block(shut || spent || (running.partner && waiting.partner) || onItsWay("send") || "");
+  composers.ask?.block(shut || spent || onItsWay("ask") || "");
 }
 
 actions({

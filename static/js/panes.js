@@ -120,17 +120,19 @@ export function banner(element) {
     "signed-out": element.dataset.signIn
       ? "You are signed out. What you wrote is kept in this tab. "
       : "You were away for too long. Open your invitation again in this tab: what you wrote is kept.",
-    gone: `This conversation is no longer open to you. ${element.dataset.gone ?? ""}`.trim(),
+    gone: "This conversation is no longer open to you. ",
     offline: "You are offline. What you write is kept, and sent when you are back.",
     lost: "The connection is lost. Trying again…",
   };
   const show = () => {
     const state = latest;
     element.replaceChildren(words[state === "lost" && !navigator.onLine ? "offline" : state]);
-    if (state !== "signed-out" || !element.dataset.signIn) return;
+    const { signIn, why } = element.dataset;
+    const href = { "signed-out": signIn, gone: why }[state];
+    if (!href) return;
     const link = document.createElement("a");
-    link.href = element.dataset.signIn;
-    link.textContent = "Sign in again";
+    link.href = href;
+    link.textContent = state === "gone" ? "See why, and what you can do" : "Sign in again";
     element.append(link);
   };
   return (state) => {

@@ -93,6 +93,51 @@ def test_a_file_is_read_into_the_list(
     assert violations(page) == []
 
 
+@pytest.mark.parametrize(
+    ("head", "encoding", "size"),
+    [
+        ("sep=;\nName;E-Mail-Adresse;Notiz", "utf-16", DESKTOP),
+        ("Nombre;Correo;Tutor", "utf-8-sig", PHONE),
+        ("", "utf-8", DESKTOP),
+    ],
+    ids=["a German heading on a desktop", "a Spanish heading on a phone", "no heading"],
+)
+def test_whom_the_preview_of_a_messy_file_leaves_out_gets_no_mail(
+    visit: Callable[..., Page],
+    understudy_site: Site,
+    head: str,
+    encoding: str,
+    size: dict[str, Any],
+    watch: Watch,
+):
+    site = understudy_site
+    domain = f"messy{len(head)}.example.org"
+    rows = [f"Person {number};p{number}@{domain};" for number in range(20)]
+    rows[3:3] = [f"Lee;;chef@{domain}", f"Zwei;z1@{domain}, z2@{domain};", f"Bob;BOB@{domain};"]
+    rows += [f"Bobby;bob@{domain};", f"Büro;info@bücher.{domain};"]
+    rows += [f"Büro;info@xn--bcher-kva.{domain};"]
+    page = visit(**size)
+    sign_in(page, site)
+    page.goto(f"{site.url}/admin/invitations/batch/add/")
+    content = "\n".join([head, *rows]).encode(encoding)
+    page.get_by_label("Or a file").set_input_files(
+        {"name": "people.csv", "mimeType": "text/csv", "buffer": content}
+    )
+    follow(page.get_by_role("button", name="Look first"))
+    expect(page.get_by_role("heading", name="This would invite 22 people")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 lines that name nobody")).to_be_visible()
+    assert violations(page) == []
+
+    send(page, 22)
+    expect(page.get_by_text("All 22 are sent.").first).to_be_visible(timeout=20_000)
+    for name in ("chef", "z1", "z2"):
+        assert site.mail(f"{name}@{domain}") == []
+    (mail,) = site.mail(f"p7@{domain}")
+    assert "Person 7" in str(mail["To"])
+    assert len(site.mail(f".{domain}")) == 1  # of the two spellings
+    assert len(site.mail(domain)) == 22
+
+
 @pytest.fixture
 def post() -> Iterator[MailServer]:
     server = MailServer()

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,7 +14,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.models import User
 from config.admin import DeskAdmin, RecordAdmin, badge, number, when
 from invitations import sending
 from invitations.admin_bulk_form import BulkForm
@@ -69,26 +69,21 @@ class BatchAdmin(AsInvitations, DeskAdmin):
             if "_send" in request.POST and (batch := self._send(request, form)):
                 return see(batch)
             preview = form.preview()
-            form = form.with_recipients(preview.text)
+            form = form.with_list(preview)
         return self._form_page(request, form, preview)
 
     @transaction.atomic
     def _send(self, request: HttpRequest, form: BulkForm) -> Batch | None:
-        """The batch that the form makes or made; None where it is not what was looked at.
-
-        The inviter's row is locked, so that of forms sent at once each sees whom the one before
-        has invited.
-        """
-        User.objects.select_for_update(no_key=True).get(pk=form.instance.created_by.pk)
+        """The batch that the form makes or made; None where it is not what was looked at."""
+        _one_at_a_time()
         if batch := self._sent_already(form):
             return batch
         preview = form.preview()
-        if not preview.people:
+        if request.POST.get("seen") != preview.digest:
+            words = "Nothing was sent: it is not what you looked at any more. Look again."
+            messages.warning(request, words)
             return None
-        if request.POST.get("seen") == preview.digest:
-            return self._begin(request, form, preview)
-        messages.warning(request, "The list has changed since you looked. Look again.")
-        return None
+        return self._begin(request, form, preview) if preview.people else None
 
     def _sent_already(self, form: BulkForm) -> Batch | None:
         """The batch of a button that was pressed twice."""
@@ -196,6 +191,16 @@ class DeliveryAdmin(RecordAdmin):
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         return {}
+
+
+def _one_at_a_time() -> None:
+    """Until the transaction ends, let nobody else invite many.
+
+    So that of forms sent at once, by whomever, each sees whom the one before has invited. The row
+    is that of the model: it is always there, and what refers to it goes on.
+    """
+    locked = ContentType.objects.select_for_update(no_key=True)
+    locked.get(app_label="invitations", model="batch")
 
 
 def chosen(batch: Batch, which: str) -> DeliveryQuerySet:

@@ -8,9 +8,10 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from invitations.addresses import Entry, read, read_file
+from invitations.addresses import Entry
 from invitations.admin_offers import OfferForm
 from invitations.bulk import Batch
+from invitations.lists import read_file, read_on
 from invitations.preview import Preview, look
 
 MOST_PEOPLE: Final = 500
@@ -32,8 +33,10 @@ class BulkForm(OfferForm):
         label="Or a file",
         required=False,
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
-        help_text="CSV with the columns email and name, in any order, or a plain list.",
+        help_text="CSV with a heading such as name and email, in any order, or a plain list.",
     )
+    # What the lines were read as when somebody looked; see `invitations.lists`.
+    reading = forms.CharField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
 
     class Meta(OfferForm.Meta):
@@ -56,7 +59,7 @@ class BulkForm(OfferForm):
         data = super().clean()
         self.instance.key = data.get("key") or uuid4()
         file = data.get("file")
-        self.entries: list[Entry] = read(data.get("recipients", ""))
+        self.entries: list[Entry] = read_on(data.get("recipients", ""), data.get("reading", ""))
         if file:
             self.entries += read_file(file.read())
         if not self.entries and not self.errors.keys() & {"recipients", "file"}:
@@ -77,6 +80,7 @@ class BulkForm(OfferForm):
         ]
         return look(self.instance, self.entries)
 
-    def with_recipients(self, text: str) -> "BulkForm":
+    def with_list(self, preview: Preview) -> "BulkForm":
         """The same form with the list as it was read, a file's included, to go on with."""
-        return BulkForm({name: self.data[name] for name in self.data} | {"recipients": text})
+        data = {name: self.data[name] for name in self.data}
+        return BulkForm(data | {"recipients": preview.text, "reading": preview.seal})

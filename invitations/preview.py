@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.db.models.functions import Lower
+from django.db.models import Q, Value
+from django.db.models.functions import Lower, StrIndex, Substr
 
-from invitations.addresses import Entry, sort
+from invitations.addresses import Entry, mailbox, sort
 from invitations.bulk import Batch
+from invitations.lists import sealed, written
 from invitations.mailing import message
 from invitations.models import Invitation, Status
 from scenarios.models import Scenario
@@ -28,7 +30,12 @@ class Preview:
     @property
     def text(self) -> str:
         """The list as it stands in the text box: what could be read tidied, what not as it was."""
-        return "\n".join(str(entry) for entry in self.entries)
+        return written(self.entries)
+
+    @property
+    def seal(self) -> str:
+        """What the lines of `text` were read as, for the form that shows them."""
+        return sealed(self.entries)
 
     @property
     def digest(self) -> str:
@@ -74,24 +81,33 @@ def look(offer: Batch, entries: Iterable[Entry]) -> Preview:
     return Preview(
         offer=offer,
         entries=entries,
-        people=[entry for entry in found.people if entry.email.casefold() not in waiting],
+        people=[entry for entry in found.people if mailbox(entry.email) not in waiting],
         problems=found.problems,
         repeated=found.repeated,
         invited=[
-            (entry, waiting[entry.email.casefold()])
+            (entry, waiting[mailbox(entry.email)])
             for entry in found.people
-            if entry.email.casefold() in waiting
+            if mailbox(entry.email) in waiting
         ],
     )
 
 
 def open_invitations(emails: Iterable[str], scenario: Scenario | None) -> dict[str, Invitation]:
-    """Invitations to `scenario` on which something can still be said, by address."""
-    wanted = {email.casefold() for email in emails}
-    found = Invitation.objects.open().annotate(address=Lower("recipient_email"))
-    found = found.filter(address__in=wanted, scenario=scenario)
+    """Invitations to `scenario` on which something can still be said, by `mailbox`."""
+    wanted = {mailbox(email) for email in emails}
+    # The database knows one mailbox of an international domain by what stands before the @.
+    abroad = [box[: box.index("@") + 1] for box in wanted if "xn--" in box]
+    found = (
+        Invitation.objects.open()
+        .filter(scenario=scenario)
+        .annotate(
+            address=Lower("recipient_email"),
+            before=Lower(Substr("recipient_email", 1, StrIndex("recipient_email", Value("@")))),
+        )
+    )
     return {
-        invitation.recipient_email.casefold(): invitation
-        for invitation in found
-        if invitation.status != Status.USED_UP
+        box: invitation
+        for invitation in found.filter(Q(address__in=wanted) | Q(before__in=abroad))
+        if (box := mailbox(invitation.recipient_email)) in wanted
+        and invitation.status != Status.USED_UP
     }

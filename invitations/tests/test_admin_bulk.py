@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from html import unescape
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -51,7 +52,12 @@ class BulkTestCase(DeskTestCase):
         """Look, then press the button of the page that comes."""
         fields = self.fields(**changes)
         seen = self.client.post(self.add, fields | {"_look": "yes"}).context["preview"]
-        fields |= {"recipients": seen.text, "seen": seen.digest, "_send": "yes"}
+        fields |= {
+            "recipients": seen.text,
+            "reading": seen.seal,
+            "seen": seen.digest,
+            "_send": "yes",
+        }
         with self.captureOnCommitCallbacks(execute=True):
             return self.client.post(self.add, fields)
 
@@ -128,6 +134,18 @@ class LookTests(BulkTestCase):
         assert response.context["preview"].text == "Zoë Ash <zoe@example.org>\nbad@"
         self.assertContains(response, "Zoë Ash &lt;zoe@example.org&gt;\nbad@</textarea>")
 
+    def test_an_open_invitation_is_known_by_either_spelling_of_its_domain(self):
+        spellings = ("info@Bücher.example", "INFO@xn--bcher-kva.example", "info@BÜCHER.example")
+        for stored in spellings:
+            make_invitation(self.ada, recipient_email=stored, scenario=self.scenario)
+            for named in spellings:
+                with self.subTest(stored=stored, named=named):
+                    preview = self.look(recipients=f"{named}; info@other.example").context[
+                        "preview"
+                    ]
+                    assert [entry.email for entry in preview.people] == ["info@other.example"]
+            Invitation.objects.all().delete()
+
     def test_a_list_and_a_file_are_one_list(self):
         file = SimpleUploadedFile("people.csv", b"ann@example.org\nzoe@example.org")
 
@@ -192,10 +210,42 @@ class SendTests(BulkTestCase):
         page = self.client.get(response["Location"]).content.decode()
         assert "Left out for want of an address: line 3." in page
 
+    def test_whom_the_page_leaves_out_gets_nothing(self):
+        """What a browser sends from the page that a file with bad rows leads to."""
+        content = (
+            "\ufeffName;E-mail;Note\nAnn;ann@example.org;\nLee;;ask chef@example.org\n"
+            "Two;z1@example.org, z2@example.org;\nBob;bob@example.org;\n"
+        )
+        file = SimpleUploadedFile("people.csv", content.encode())
+        page = self.look(recipients="", file=file)
+        self.assertContains(page, "Send 2 invitations")
+
+        response = self.client.post(self.add, fields_of(page, "_send"))
+
+        assert response.status_code == 303
+        invited = Invitation.objects.values_list("recipient_name", "recipient_email")
+        assert sorted(invited) == [("Ann", "ann@example.org"), ("Bob", "bob@example.org")]
+
+    def test_a_line_that_is_corrected_is_looked_at_before_it_is_sent(self):
+        file = SimpleUploadedFile("people.csv", b"Name;E-mail;Note\nLee;;ask chef@example.org\n")
+        fields = fields_of(self.look(recipients="", file=file), "_look")
+        fields["recipients"] = "Lee <lee@example.org>"
+
+        page = self.client.post(self.add, fields)
+
+        self.assertContains(page, "This would invite 1 person")
+        assert self.client.post(self.add, fields_of(page, "_send")).status_code == 303
+        assert Invitation.objects.get().recipient_email == "lee@example.org"
+
     def test_the_same_button_pressed_twice_leads_to_the_same_page(self):
         fields = self.fields()
         seen = self.client.post(self.add, fields | {"_look": "yes"}).context["preview"]
-        fields |= {"recipients": seen.text, "seen": seen.digest, "_send": "yes"}
+        fields |= {
+            "recipients": seen.text,
+            "reading": seen.seal,
+            "seen": seen.digest,
+            "_send": "yes",
+        }
 
         first, second = (self.client.post(self.add, fields) for _ in range(2))
 
@@ -474,16 +524,39 @@ class ListTests(BulkTestCase):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_four_forms_sent_at_once_one_invites_an_address(monkeypatch):
+@pytest.mark.parametrize("names", ["ada ada ada ada", "ada bea cleo dot"])
+def test_of_four_forms_sent_at_once_one_invites_an_address(monkeypatch, names):
+    """By one of the staff, or by four who have the same list."""
     monkeypatch.setattr("invitations.sending.start", lambda batch: None)
     create = User.objects.create_user
-    ada = create("ada@example.org", name="Ada", role=Role.ADMIN, is_staff=True)
-    forms = [ready(ada) for _ in range(4)]
+    staff = {
+        name: create(f"{name}@example.org", name=name, role=Role.ADMIN, is_staff=True)
+        for name in sorted({*names.split()})
+    }
+    forms = [ready(staff[name]) for name in names.split()]
 
     answers = all_at_once([lambda c=client, f=fields: c.post(*f) for client, fields in forms])
 
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 303]
     assert (Invitation.objects.count(), Batch.objects.count()) == (1, 1)
+
+
+def fields_of(page, button):
+    """What a browser sends of a page's form when `button` is pressed."""
+    form = page.content.decode()
+    fields = {
+        field["name"]: unescape(field.get("value", ""))
+        for tag in re.findall(r"<input [^>]*>", form)
+        if (field := dict(re.findall(r'(\w+)="([^"]*)"', tag))).get("name")
+        and field["type"] not in ("submit", "radio", "file")
+    }
+    for name, text in re.findall(
+        r'<textarea name="(\w+)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL
+    ):
+        fields[name] = unescape(text).replace("\n", "\r\n")
+    chosen = re.findall(r'name="preset" value="(\w+)"[^>]*checked', form)
+    scenario = re.findall(r'<option value="(\d*)" selected', form)
+    return fields | {"preset": chosen[0], "scenario": scenario[0], button: "yes"}
 
 
 def ready(user):

@@ -15,8 +15,8 @@ from django.db import connection
 from django.utils import timezone
 
 from invitations import bulk, sending
-from invitations.addresses import read
 from invitations.bulk import Batch, Delivery, Halt, State
+from invitations.lists import read
 from invitations.models import Invitation, Status
 from invitations.tests import making
 

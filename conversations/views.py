@@ -25,6 +25,7 @@ from conversations.replies import runner
 from conversations.starting import means, start, waiting
 from conversations.transcript import as_text, entries, sections
 from conversations.turns import Refused
+from conversations.unsent import gives_back
 from conversations.viewings import watchers_of
 from invitations.claims import held_invitations
 from scenarios.models import Scenario
@@ -117,6 +118,7 @@ def conversation_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@gives_back
 @says_whose
 async def show(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The conversation. POST is the plain form of a page without JavaScript."""
@@ -255,6 +257,7 @@ def _page_data(conversation: ConversationSession, newest: int) -> dict[str, Any]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@gives_back
 @says_whose
 async def debrief(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The end of a conversation: the debrief and the transcript. POST tries the debrief again."""

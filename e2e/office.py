@@ -140,6 +140,14 @@ def minutes_later(minutes: int = 5) -> None:
     Delivery.objects.exclude(begun_at=None).update(begun_at=then)
 
 
+def lose_messages(lost: bool) -> None:
+    """Take the table of messages away, as a database that fails would, or put it back."""
+    names = ("conversations_message", "lost_messages")
+    old, new = names if lost else names[::-1]
+    with connection.cursor() as cursor:
+        cursor.execute(f'ALTER TABLE "{old}" RENAME TO "{new}"')
+
+
 def interrupted_batch(people: list[str]) -> dict[str, Any]:
     """Make a bulk invitation whose sender died before its first mail."""
     staff = User.objects.filter(is_staff=True).earliest("created_at")
@@ -159,6 +167,7 @@ if __name__ == "__main__":
     from allauth.account.models import EmailAddress
     from django.contrib.sessions.models import Session
     from django.core.serializers.json import DjangoJSONEncoder
+    from django.db import connection
     from django.utils import timezone
 
     from accounts.models import User
@@ -183,7 +192,7 @@ if __name__ == "__main__":
     )
     leaving = (dump, let_a_week_pass, figures)
     many = (group_link, minutes_later, interrupted_batch)
-    known = (*known, end_sessions, revoke, add_tokens, *leaving, *many)
+    known = (*known, lose_messages, end_sessions, revoke, add_tokens, *leaving, *many)
     tasks = {task.__name__: task for task in known}
     for line in sys.stdin:
         order = json.loads(line)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, expect
+from playwright.sync_api import Error, Page, Route, expect
 
+from e2e.conftest import Watch
 from e2e.model_server import ModelServer
 from e2e.room import Room
 from e2e.site import Site
@@ -97,3 +98,37 @@ def test_a_form_sent_twice_is_one_message(plain: Room):
     assert again.ok
     reload_until(plain, 3)
     assert [row["content"] for row in plain.rows if row["role"] == "user"] == ["Once."]
+
+
+def test_back_from_a_line_that_broke_the_words_are_there(plain: Room, watch: Watch):
+    watch.forgive("ERR_FAILED")
+    reload_until(plain, 1)
+    plain.page.route(re.compile(r"/conversations/\d+/$"), abort_posts)
+    ask = plain.coach.get_by_role("button", name="Ask the coach")
+    for box, button in ((plain.box, plain.send), (plain.question, ask)):
+        box.fill("Plain words.")
+        button.click()
+        plain.page.wait_for_url("chrome-error://**")
+        plain.page.go_back()
+        expect(box).to_have_value("Plain words.")
+
+
+def abort_posts(route: Route) -> None:
+    route.abort() if route.request.method == "POST" else route.fallback()
+
+
+def test_what_the_server_could_not_store_comes_back_to_be_sent_again(plain: Room, watch: Watch):
+    watch.forgive("status of 503")
+    reload_until(plain, 1)
+    plain.box.fill("Plain words.\n\nAnd more.")
+    plain.site.ask("lose_messages", lost=True)
+    try:
+        plain.send.click()
+        expect(plain.page.get_by_role("heading", name="Not sent yet")).to_be_visible()
+    finally:
+        plain.site.ask("lose_messages", lost=False)
+    expect(plain.page.get_by_role("textbox")).to_have_value("Plain words.\n\nAnd more.")
+    plain.page.get_by_role("button", name="Send again").click()
+    expect(plain.turns().nth(1)).to_contain_text("And more.")
+    reload_until(plain, 3)
+    assert len([row for row in plain.rows if row["role"] == "user"]) == 1

@@ -18,6 +18,8 @@ export class Composer {
     this.words = form.querySelector("[data-words]");
     Object.assign(this, { form, button, key, send });
     form.noValidate = true;
+    // Drafts are kept here; without scripts it is the browser that keeps them.
+    this.box.autocomplete = "off";
     if (!this.box.value) this.#write(kept(key) ?? "");
     this.box.addEventListener("input", () => this.#changed());
     this.box.addEventListener("keydown", (event) => this.#key(event, form));

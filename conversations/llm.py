@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
@@ -34,8 +34,13 @@ BACKOFF: Final = (0.5, 1, 2, 4, 8)
 # Seconds that a reply which is whole waits for the end of its line, which can be used again then.
 FAREWELL: Final = 0.5
 
-# An empty stream is an AssertionError of the SDK, a broken event a ValueError.
+# Before a status came. After it, whatever reading what a provider sends comes to.
 BROKEN: Final = (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, ValueError)
+
+INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+OUTPUT: Final = ("output_tokens",)
+# What the log of usage has room for.
+MOST_TOKENS: Final = 2**31 - 1
 
 
 class Trouble(StrEnum):
@@ -113,8 +118,7 @@ class Call:
         self.finished = False  # it said that it was done, so its counts are final
         self._on_call, self._on_wait = on_call, on_wait
         self._started = time.monotonic()
-        self._input: dict[str, int] = {}
-        self._output: int | None = None
+        self._counts: dict[str, Any] = {}
 
     @property
     def duration_ms(self) -> int:
@@ -126,21 +130,22 @@ class Call:
         """What the call cost; None where the provider never told and may have charged.
 
         Input is known once the answer begins. Where the final count of output never came, all
-        that it might have been is charged.
+        that it might have been is charged. One that is no number of tokens makes all unknown.
         """
         if not self.answered and not self._in_flight:
             return CallUsage(0, 0)
-        if not any(self._input.values()):
+        if not all(is_count(value) for value in self._counts.values()):
             return None
-        write = self._input.get("cache_creation_input_tokens", 0)
-        read = self._input.get("cache_read_input_tokens", 0)
-        final = self.finished and self._output is not None
+        fresh, write, read = (self._counts.get(key, 0) for key in INPUT)
+        if not fresh + write + read:
+            return None
+        output = self._counts.get("output_tokens") if self.finished else None
         return CallUsage(
-            input_tokens=self._input.get("input_tokens", 0) + write + read,
-            output_tokens=(self._output or 0) if final else self.request.max_tokens,
+            input_tokens=fresh + write + read,
+            output_tokens=self.request.max_tokens if output is None else output,
             cache_write_tokens=write,
             cache_read_tokens=read,
-            is_estimate=not final,
+            is_estimate=output is None,
         )
 
     async def text(self) -> AsyncGenerator[str]:
@@ -186,7 +191,9 @@ class Call:
             except TimeoutError:
                 trouble = Trouble.SLOW if self._in_flight else Trouble.UNREACHABLE
                 raise CallError(trouble) from None
-            except BROKEN as error:
+            except Exception as error:
+                if not (self._heard or isinstance(error, BROKEN)):
+                    raise
                 trouble = self._failed(error)
                 if trouble is Trouble.MODEL and self._fall_back():
                     continue
@@ -225,7 +232,7 @@ class Call:
         self._in_flight = self._in_flight and not said_no
         if not self._in_flight:
             return _trouble(error)
-        if isinstance(error, (AssertionError, ValueError)):
+        if not isinstance(error, (anthropic.AnthropicError, httpx2.HTTPError)):
             return Trouble.CUT
         late = isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException))
         return Trouble.SLOW if late else Trouble.DROPPED
@@ -250,7 +257,10 @@ class Call:
         return True
 
     async def _chunks(self, stream: anthropic.AsyncStream[Any], first: Any) -> AsyncGenerator[str]:
-        """The text of the raw events, their counts noted on the way."""
+        """The text of the raw events, their counts noted on the way.
+
+        Without NUL and half a character, which JSON can escape: neither fits a database or a frame.
+        """
         events = _chained(first, stream)
         try:
             async with stream:
@@ -258,16 +268,18 @@ class Call:
                     match event.type:
                         case "content_block_delta" if event.delta.type == "text_delta":
                             if event.delta.text:
-                                yield event.delta.text
+                                text = event.delta.text.replace("\x00", "")
+                                yield text.encode(errors="replace").decode()
                         case "message_start" | "message_delta" | "message_stop":
                             self._note(event)
                             if self.finished:
                                 await self._see_off(events)
                                 return
-        except BROKEN as error:
+        except Exception as error:  # whatever an event may be
             if self.finished:
                 return
-            trouble = _trouble(error) if not self.answered else Trouble.CUT
+            begun = self.answered or self.first_token_ms is not None
+            trouble = Trouble.CUT if begun else self._failed(error)
             logger.warning("Model call broke off: %s (%s)", trouble, type(error).__name__)
             raise CallError(trouble) from None
 
@@ -276,11 +288,11 @@ class Call:
         match event.type:
             case "message_start":
                 self.answered = True
-                self.model = getattr(event.message, "model", None) or self.model
-                self._count(getattr(event.message, "usage", None))
+                self.model = _named(getattr(event.message, "model", None)) or self.model
+                self._count(getattr(event.message, "usage", None), INPUT)
             case "message_delta":
-                self.stop_reason = event.delta.stop_reason or self.stop_reason
-                self._count(getattr(event, "usage", None))
+                self.stop_reason = _named(event.delta.stop_reason) or self.stop_reason
+                self._count(getattr(event, "usage", None), INPUT + OUTPUT)
                 self.finished = bool(self.stop_reason)
             case "message_stop":
                 self.finished = True
@@ -293,15 +305,19 @@ class Call:
                     if event.type == "message_delta":
                         self._note(event)
 
-    def _count(self, usage: Any) -> None:
-        """Take over the counts that an event carries; they are cumulative."""
-        for key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"):
-            value = getattr(usage, key, None)
-            if value is not None:
-                self._input[key] = value
-        output = getattr(usage, "output_tokens", None)
-        if output is not None:
-            self._output = output
+    def _count(self, usage: Any, keys: Iterable[str]) -> None:
+        """Take over the counts that an event carries, be they any or not; they are cumulative."""
+        found = {key: getattr(usage, key, None) for key in keys}
+        self._counts |= {key: value for key, value in found.items() if value is not None}
+
+
+def is_count(value: object) -> bool:
+    """Whether a provider's JSON value is a number of tokens; a bool is an int to Python."""
+    return type(value) is int and 0 <= value <= MOST_TOKENS
+
+
+def _named(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 async def _chained(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
@@ -312,11 +328,11 @@ async def _chained(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
 
 
 def _trouble(error: Exception) -> Trouble:
-    said = getattr(error, "type", None)
+    said = _named(getattr(error, "type", None))
     if said == "overloaded_error":
         return Trouble.BUSY
     if isinstance(error, anthropic.APIStatusError) and error.status_code == HTTPStatus.OK:
-        return EVENTS.get(said or "", Trouble.REJECTED)
+        return EVENTS.get(said, Trouble.REJECTED)
     # The order matters: some are subclasses of others.
     kinds: tuple[tuple[type[Exception], Trouble], ...] = (
         (anthropic.EnforcedSpendLimitReachedError, Trouble.SPEND_LIMIT),

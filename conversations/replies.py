@@ -272,7 +272,7 @@ async def _reply_or_fail(run: Run) -> Step | None:
     except Exception:
         # Nothing may end a reply without a terminal state but the death of the process.
         logger.exception("Reply %s broke", run.message)
-        return await _end(run, MessageStatus.FAILED, "error")
+        return await _end(run, run.broken(), "error")
 
 
 async def _reply(run: Run) -> Step | None:
@@ -325,8 +325,6 @@ async def _counted(run: Run, request: Request) -> int | None:
 async def _stream(run: Run, call: llm.Call) -> None:
     async with contextlib.aclosing(call.text()) as chunks:
         async for text in chunks:
-            # NUL and half a character, which JSON can escape, fit neither a database nor a frame.
-            text = text.replace("\x00", "").encode(errors="replace").decode()
             index = run.length
             run.parts.append(text)
             run.length += len(text)

@@ -23,6 +23,7 @@ class Run:
     stopping: bool = False
     leaving: bool = False  # the process shuts down
     lost: bool = False
+    believed: bool = True  # what the provider told of the call
 
     @property
     def message(self) -> int:
@@ -54,10 +55,20 @@ class Run:
             return MessageStatus.INTERRUPTED, "too_long"
         return MessageStatus.COMPLETE, ""
 
+    def broken(self) -> MessageStatus:
+        """The state of a reply that ended in a way nobody foresaw; what has arrived stays.
+
+        What the provider told of its call may be why it could not be stored, and is left out.
+        """
+        self.believed = False
+        return MessageStatus.INTERRUPTED if self.length else MessageStatus.FAILED
+
     def record(self, failure: str) -> CallRecord | None:
         """What is logged of the reply's call; None if it made none."""
         if self.call is None or not self.call.made:
             return None
+        if not self.believed:
+            return CallRecord(self.reply.request.model, None, failure)
         return CallRecord(
             model=self.call.model,
             usage=self.call.usage,

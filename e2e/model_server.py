@@ -32,6 +32,7 @@ Behaviours, all optional, may be combined:
 | `after_reason` | how the line ends where `message_stop` is due: `cut`, `open`, `end` or `error` |
 | `after_stop` | the same after `message_stop` |
 | `keep_alive` | the line can be used again |
+| `raw` | text to send as it is, in place of all events |
 | `empty` | status 200 and not one event |
 | `stop_reason` | `end_turn` unless named |
 | `obey` | a chunk is a token: none is said, or counted, beyond the request's `max_tokens` |
@@ -230,6 +231,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.finish_stream()
         if does.get("cut_first"):
             return self.drop(does)
+        if "raw" in does:
+            return self.send_raw(does["raw"])
         chunks, most = said(does, record), record["body"]["max_tokens"]
         if does.get("obey") and len(chunks) > most:
             chunks = chunks[:most]
@@ -286,8 +289,16 @@ class Handler(BaseHTTPRequestHandler):
         text = json.dumps({"type": kind, **data}, ensure_ascii=False)
         if any("\ud800" <= character <= "\udfff" for character in text):
             text = json.dumps({"type": kind, **data})  # half a character: only escaped
-        payload = f"event: {kind}\ndata: {text}\n\n".encode()
+        self.send_text(f"event: {kind}\ndata: {text}\n\n")
+
+    def send_text(self, text: str) -> None:
+        payload = text.encode()
         self.wfile.write(b"%x\r\n%s\r\n" % (len(payload), payload))
+
+    def send_raw(self, text: str) -> None:
+        if text:  # a chunk of nothing would be the last
+            self.send_text(text)
+        self.finish_stream()
 
     def finish_stream(self) -> None:
         self.wfile.write(b"0\r\n\r\n")

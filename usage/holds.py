@@ -190,7 +190,8 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
 def _fitting(field: str, text: str) -> str:
     """As much of what a provider said as the log has room for: no name may keep a hold open."""
     column: Any = UsageLog._meta.get_field(field)
-    return text.replace("\x00", "")[: column.max_length]
+    storable = text.replace("\x00", "").encode(errors="replace").decode()
+    return storable[: column.max_length]
 
 
 @transaction.atomic(savepoint=False)

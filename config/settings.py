@@ -214,6 +214,8 @@ ACCOUNT_RATE_LIMITS = {
     "request_login_code": "90/m/ip,3/m/key,20/h/key",
     "reset_password": "30/m/ip,3/m/key,20/h/key",
     "signup": "90/m/ip",
+    # Mails with a code for an address, the first one too.
+    "confirm_email": "3/m/key,20/h/key",
 }
 ACCOUNT_FORMS = {
     "request_login_code": "accounts.forms.RequestLoginCodeForm",

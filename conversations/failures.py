@@ -3,6 +3,7 @@
 from typing import Final
 
 AGAIN: Final = "Press Try again."
+STAYS: Final = "The conversation and the coach's notes stay here for you to read."
 # The connection broke after the request was sent and before an answer came.
 DROPPED: Final = "dropped"
 # The same, of a reply that was begun again by itself.
@@ -26,6 +27,7 @@ WORDS: Final = {
     "too_long": "This conversation has grown too long for the model. End it and start a new one.",
     "budget": "There is not enough budget left for another reply, so none was begun. Ask for more, "
     "or end the conversation.",
+    "over": "The invitation was over before another reply could be begun.",
     "key": "The model cannot be used at present. Please tell whoever invited you.",
     "model": "The model of this scenario is no longer available. Please tell whoever invited you.",
     "spend_limit": "The model cannot be used at present. Please tell whoever invited you.",
@@ -33,12 +35,19 @@ WORDS: Final = {
     "error": "Something went wrong on our side. " + AGAIN,
 }
 
-# What the coach goes without, by `Message.kind`, where the budget does not reach for it.
+# What was not begun for want of budget or time, and what the coach then goes without, by
+# `Message.kind`.
 FOREGONE: Final = {
-    "note": "There is not enough budget left for a note on this line, so none was begun.",
-    "aside": "There is not enough budget left for an answer, so none was begun.",
-    "debrief": "There was not enough budget left for the coach to write this. The conversation "
-    "and the coach's notes stay here for you to read.",
+    "budget": {
+        "note": "There is not enough budget left for a note on this line, so none was begun.",
+        "aside": "There is not enough budget left for an answer, so none was begun.",
+        "debrief": "There was not enough budget left for the coach to write this. " + STAYS,
+    },
+    "over": {
+        "note": "The invitation was over before a note on this line could be begun.",
+        "aside": "The invitation was over before an answer could be begun.",
+        "debrief": "The invitation was over before the coach could write this. " + STAYS,
+    },
 }
 
 
@@ -46,5 +55,5 @@ def words(failure: str, who: str, kind: str = "") -> str:
     """The sentence for a failure code of `who`'s reply of a `kind`; empty where there is none."""
     if not failure:
         return ""
-    sentence = FOREGONE.get(kind) if failure == "budget" else None
+    sentence = FOREGONE.get(failure, {}).get(kind)
     return (sentence or WORDS.get(failure, WORDS["error"])).format(who=who)

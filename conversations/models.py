@@ -329,7 +329,7 @@ class Message(models.Model):
         """Whether *Try again* makes sense: nothing, or not all, of the reply arrived."""
         return (
             self.is_reply
-            and self.failure not in ("budget", failures.ASKED_AGAIN)
+            and self.failure not in (*failures.FOREGONE, failures.ASKED_AGAIN)
             and (
                 self.status in (MessageStatus.FAILED, MessageStatus.INTERRUPTED)
                 or (self.status == MessageStatus.STOPPED and not self.content)

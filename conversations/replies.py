@@ -23,7 +23,7 @@ from conversations.live import hub
 from conversations.marks import Together
 from conversations.models import LEASE, ConversationSession, MessageStatus
 from conversations.prompts import Request
-from conversations.reservations import Lost, reserve_counted
+from conversations.reservations import Lost, lack, reserve_counted
 from conversations.runs import Run
 from conversations.strays import Strays
 from usage.holds import CallRecord
@@ -287,7 +287,8 @@ async def _reply(run: Run) -> Step | None:
     if run.stopping:
         return await _end(run, MessageStatus.STOPPED, "")
     if hold is None:
-        return await _end(run, MessageStatus.FAILED, "budget")
+        why = partial(in_thread, lack, run.reply.message.session)
+        return await _end(run, MessageStatus.FAILED, await _patiently(run, why))
     run.call = llm.Call(request, on_call=partial(_may_call, run), on_wait=partial(_wait, run))
     run.work = asyncio.create_task(_stream(run, run.call))
     status, failure = MessageStatus.COMPLETE, ""

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from conversations.models import ConversationSession, Message
 from conversations.prompts import BLOCK_OVERHEAD, Request, Said
+from invitations.models import Invitation
 from usage.holds import take_hold
 from usage.models import Hold
 
@@ -59,6 +60,12 @@ def reserve(
         stream_type=stream_type,
         model=request.model,
     )
+
+
+def lack(conversation: ConversationSession) -> str:
+    """Why nothing could be held for it: "over", where its invitation is, else "budget"."""
+    invitation = Invitation.objects.filter(pk=conversation.invitation_id).first()
+    return "over" if invitation and not invitation.is_open else "budget"
 
 
 @transaction.atomic

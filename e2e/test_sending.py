@@ -339,3 +339,63 @@ def test_a_page_leaves_a_server_alone_that_breaks_on_it_and_comes_back_soon_from
     if not grows:
         # By chance: pages that were sent away together do not come back in one moment.
         assert max(pauses) - min(pauses) > 0.03
+
+
+def test_what_gets_no_answer_is_not_sent_yet_from_the_second_try_on(
+    visit: Callable[..., Page], scripted_site: Site
+):
+    sent: list[str] = []
+
+    def swallows(frame: dict) -> dict | None:
+        if frame["type"] != "send" or len(sent) == 2:
+            return None
+        sent.append(frame["id"])
+        return {"type": "pong"}
+
+    page = visit()
+    page.clock.install()
+    between(page, swallows, lambda frame: True)
+    room = enter(page, scripted_site).settled(turns=1)
+    room.say("Keep this.")
+    expect(room.turns().last).to_contain_text("Sending…")
+    states = page.evaluate_handle(
+        "state => { const seen = [], look = () => seen.push(state.textContent);"
+        "new MutationObserver(look).observe(state, { childList: true }); return seen; }",
+        room.turns().last.locator("[data-state]").element_handle(),
+    )
+    page.clock.fast_forward(9_000)
+    expect(room.turns().last.get_by_role("button", name="Retry")).to_be_visible()
+    for _ in range(200):
+        if len(sent) == 2:
+            break
+        page.wait_for_timeout(50)
+    page.clock.fast_forward(9_000)
+    room.settled(turns=3, notes=1).same_as_database()
+    assert len(set(sent)) == 1
+    assert set(states.json_value()) <= {"Not sent yet. Trying again…", "Sent"}
+
+
+def test_words_about_a_busy_partner_go_when_the_reply_has_ended(
+    visit: Callable[..., Page], scripted_site: Site, script: ModelServer
+):
+    first = enter(visit(), scripted_site).settled(turns=1)
+    page = first.page.context.new_page()
+    # This tab has not heard yet that a reply streams.
+    kept_from_it = {"turn", "state", "chunk"}
+    between(page, lambda frame: None, lambda frame: frame["type"] not in kept_from_it)
+    second = Room(page, first.site)
+    page.goto(first.page.url)
+    second.settled(turns=1)
+    script.script("partner", chunks=["One ", "two."], pause=1)
+    first.say("First.")
+    expect(first.turns().last).to_contain_text("One")
+    second.box.fill("Second.")
+    second.send.click()
+    words = page.get_by_role("alert").filter(has_text="still speaking")
+    expect(words).to_be_visible()
+    expect(second.box).to_have_value("Second.")
+    kept_from_it.clear()
+    script.release()
+    second.settled(turns=3)
+    expect(words).to_be_hidden()
+    expect(second.box).to_have_value("Second.")

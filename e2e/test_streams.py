@@ -249,3 +249,23 @@ def test_a_killed_server_starts_the_reply_again_by_itself(
         assert site.stop() == 0
     finally:
         site.close()
+
+
+@pytest.mark.parametrize("how", ["revoked", "signed out"])
+def test_a_page_that_is_closed_out_tells_of_no_reply(
+    visit: Callable[..., Page], scripted_site: Site, script: ModelServer, watch: Watch, how: str
+):
+    watch.forgive("status of 4(04|10)|WebSocket")
+    invitation = scripted_site.ask("invite")
+    room = Room(visit(), scripted_site).enter(invitation["url"]).settled(turns=1)
+    script.script("partner", text=LONG, delay=0.2)
+    room.say("Go on.")
+    wait_for_text(room, "word1")
+    expect(room.stop).to_be_visible()
+    if how == "revoked":
+        scripted_site.ask("revoke", pk=invitation["id"])
+    else:
+        scripted_site.ask("end_sessions")
+    expect(room.page.locator("[data-connection]")).not_to_be_empty()
+    expect(room.stop).to_be_hidden()
+    expect(room.page.locator("[data-replying]")).not_to_contain_text("replying")

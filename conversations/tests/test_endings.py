@@ -1,10 +1,12 @@
 """The end of a budget: no reply is ever cut by it, wherever it ends, and nothing is overspent."""
 
 import itertools
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from conversations import llm, replies, turns
 from conversations.models import Kind, Message, MessageRole, MessageStatus
@@ -111,3 +113,22 @@ async def test_the_coach_goes_without_in_words_where_only_the_partner_fits(
     assert "for a note on this line" in await sync_to_async(lambda: note.failure_words)()
     assert not note.can_retry
     assert model_server.requests("coach") == []
+
+
+@pytest.mark.parametrize("gone", ["expires_at", "revoked_at"])
+async def test_where_the_invitation_ends_meanwhile_the_coach_speaks_of_time_not_budget(
+    conversation, model_server, gone
+):
+    model_server.script("partner", text=words(5), pause=2)
+    runner().carry_out(await runner().take(turns.send, conversation.pk, uuid4(), "Hello"))
+    await sync_to_async(model_server.wait_for)("partner", 1)
+    past = timezone.now() - timedelta(minutes=1)
+    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(**{gone: past})
+    await sync_to_async(model_server.release)()
+    await runner().wait()
+    partner, note = await sync_to_async(replies_of)(conversation)
+    assert partner.status == "complete"
+    assert (note.kind, note.status, note.failure) == (Kind.NOTE, "failed", "over")
+    assert "budget" not in (said := await sync_to_async(lambda: note.failure_words)())
+    assert "invitation was over" in said
+    assert not note.can_retry

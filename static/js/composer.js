@@ -10,7 +10,7 @@ const growsByItself = CSS.supports("field-sizing", "content");
 
 export class Composer {
   #blocked = "";
-  #refused = false;
+  #passing = false; // whether what is said is over as soon as Send opens again
 
   /** `send(text)` gets what was written; `key` names the draft in this tab's storage. */
   constructor(form, button, { key, send }) {
@@ -35,16 +35,16 @@ export class Composer {
 
   /** Keep Send from being pressed, for the reason given; "" opens it again. */
   block(reason) {
-    if (!reason && this.#refused) this.tell("");
+    if (!reason && this.#passing) this.tell("");
     this.#blocked = reason;
     this.button.disabled = Boolean(reason);
     this.button.title = reason;
   }
 
-  /** Say what went wrong. */
-  tell(words) {
+  /** Say what went wrong; `passing` words only until Send opens. */
+  tell(words, passing = false) {
     this.words.textContent = words;
-    this.#refused = false;
+    this.#passing = passing;
   }
 
   /** Nothing can be added any more; what was written stays in sight, to be copied. */
@@ -72,8 +72,7 @@ export class Composer {
 
   #submit() {
     if (this.#blocked || this.isEmpty) {
-      if (!this.isEmpty) this.tell(`Not sent yet. ${this.#blocked}`);
-      this.#refused = !this.isEmpty;
+      if (!this.isEmpty) this.tell(`Not sent yet. ${this.#blocked}`, true);
       if (!touch.matches) this.box.focus();
       return;
     }

@@ -18,6 +18,7 @@ const composers = {};
 let ended = data.status === "ended";
 let noticed = "";
 let shut = "";
+let out = false; // closed out: nothing is known of what goes on
 let partnerEnded = 0;
 
 const turns = new Turns({
@@ -40,8 +41,9 @@ const connection = new Connection(data.socket, {
   changed(state) {
     show(state);
     shut = state === "gone" ? "This conversation is not open to you now." : "";
+    out = state === "gone" || state === "signed-out";
     refresh();
-    if (state === "gone" || state === "signed-out") closedOut();
+    if (out) closedOut();
   },
 });
 const outbox = new Outbox(`${key}:outbox`, {
@@ -114,7 +116,7 @@ function refused({ id, code, text }) {
   retriable();
   const composer = composers[entry?.type ?? "send"];
   if (entry && code === "ended") outbox.refuse(entry, "Not sent: the conversation has ended.", true);
-  else if (!entry || composer?.restore(entry.text)) composer?.tell(text);
+  else if (!entry || composer?.restore(entry.text)) composer?.tell(text, code === "busy");
   else outbox.refuse(entry, text);
 }
 
@@ -139,10 +141,10 @@ function refresh() {
     partner: `${data.persona} is replying… You can send when the reply is whole.`,
     coach: "The coach is writing…",
   };
-  const who = running.partner ? "partner" : running.coach ? "coach" : "";
+  const who = out ? "" : running.partner ? "partner" : running.coach ? "coach" : "";
   const spent = find("exhausted")?.dataset.exhausted;
   const onItsWay = (type) => outbox.isBusy(type) && "What you sent last is still on its way.";
-  const idle = ended ? "" : shut || spent || onItsWay("send") || "Your turn.";
+  const idle = ended ? "" : shut || spent || onItsWay("send") || (out ? "" : "Your turn.");
   const words = who ? noticed || waiting[who] : idle;
   if (find("replying").textContent !== words) find("replying").textContent = words;
   const stop = find("stop");

@@ -3,6 +3,8 @@
 
 const ANSWER_WITHIN = 8_000;
 const TRY_AGAIN_AFTER = 2_000;
+const TRYING_AGAIN = "Not sent yet. Trying again…";
+const WAITING = "Waiting for the connection…";
 
 /** A random UUID, also where the page is not served over HTTPS. */
 export function newId() {
@@ -35,6 +37,7 @@ export function kept(key) {
 
 export class Outbox {
   #timers = new Map();
+  #late = new Set(); // ids of what was sent once and got no answer, or none that settles it
 
   /** `send(message)` is false without a line; `stalled()` is called when no answer comes. */
   constructor(key, { send, stalled, changed }) {
@@ -77,7 +80,8 @@ export class Outbox {
     const entry = this.entries.find((other) => other.id === id);
     if (!entry) return Boolean(this.#item(id));
     clearTimeout(this.#timers.get(id));
-    this.#mark(this.#item(id), "Not sent yet. Trying again…", true);
+    this.#late.add(id);
+    this.#mark(this.#item(id), TRYING_AGAIN, true);
     this.#timers.set(id, setTimeout(() => this.#transmit(entry), TRY_AGAIN_AFTER * (0.5 + Math.random())));
     return true;
   }
@@ -105,9 +109,11 @@ export class Outbox {
     clearTimeout(this.#timers.get(entry.id));
     const { id, type, text } = entry;
     const sent = this.send({ type, id, text });
-    this.#mark(item, sent ? "Sending…" : "Waiting for the connection…");
+    const again = sent && this.#late.has(id);
+    this.#mark(item, again ? TRYING_AGAIN : sent ? "Sending…" : WAITING, again);
     const late = () => {
-      this.#mark(item, "Not sent yet.", true);
+      if (sent) this.#late.add(id);
+      this.#mark(item, sent ? TRYING_AGAIN : WAITING, true);
       if (sent) this.stalled();
     };
     this.#timers.set(id, setTimeout(late, ANSWER_WITHIN));
@@ -121,6 +127,7 @@ export class Outbox {
     item.querySelector("[data-text]").textContent = entry.text;
     item.querySelector("[data-resend]").addEventListener("click", () => {
       delete entry.refused;
+      this.#late.delete(entry.id);
       keep(this.key, this.entries);
       this.#transmit(entry);
       this.changed();

@@ -131,6 +131,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Whether somebody showed, by a code or through Google, that the mailbox is theirs."""
         return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
 
+    def owns(self, address: str) -> bool:
+        """Whether `address` is that of the account, or another one that it has proven."""
+        if address.casefold() == self.email.casefold():
+            return True
+        proven = EmailAddress.objects.filter(user=self, verified=True)
+        return proven.filter(email__iexact=address).exists()
+
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """As Django's, of the password; ending all sessions changes it as well."""
         if not self.session_era:

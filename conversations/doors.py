@@ -21,7 +21,7 @@ SIGNS: Final = Limit("signs", 120, 60)
 # What static/js/opened.js says of a person at the page.
 SIGN: Final = "opened"
 # Of a form that was refused, what the next press sends again.
-CARRIED: Final = frozenset({"action", "key", "name", "visitor"})
+CARRIED: Final = frozenset({"action", "another", "key", "name", "visitor"})
 
 View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 # What a POST is counted by: a limit, and a key in it.

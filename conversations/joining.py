@@ -9,8 +9,10 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import logout
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.http import urlencode
 
@@ -63,21 +65,26 @@ async def opened(request: HttpRequest) -> HttpResponse:
 
 def answer(request: HttpRequest, group: GroupLink | None) -> Outcome:
     """The page about `group`; for who has a place, what their own invitation answers."""
-    if group and (place := place_of(request, group)):
+    another = is_another(request)
+    if group and not another and (place := place_of(request, group)):
         return entrance.answer(request, place)
     if group is None or group.revoked_at:
         return entrance.unavailable(request, "unknown", 404)
-    if request.POST.get("action") == doors.SIGN:
+    action = request.POST.get("action")
+    if action == doors.SIGN:
         return HttpResponse(status=204)
     if request.method != "POST" or not group.is_open or group.left < 1:
         return show(request, group)
-    if request.POST.get("action") == "sign-in":
+    if action == "sign-in" and not another:
         return sign_in_first(request, group)
     if not claims.is_as_shown(request):
         return show(request, group, status=409)
-    if request.POST.get("action") == "guest":
-        logout(request)
     return take(request, group)
+
+
+def is_another(request: HttpRequest) -> bool:
+    """Whether it is somebody else than who has a place in this browser, or asks to be."""
+    return "another" in (request.POST if request.method == "POST" else request.GET)
 
 
 def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpResponse:
@@ -85,6 +92,7 @@ def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpRespo
     if not group.is_open or group.left < 1:
         context = {"group": group, "reason": group.status.value}
         return render(request, "invitations/join_closed.html", context, status=410)
+    another = is_another(request) and place_of(request, group) is not None
     inviter = group.created_by
     context = {
         "group": group,
@@ -92,8 +100,9 @@ def show(request: HttpRequest, group: GroupLink, status: int = 200) -> HttpRespo
         "scenario": group.offered_scenario,
         # Never by address: the page is for whoever passes.
         "who_reads": who_may_read(inviter if inviter.name else None),
-        "key": uuid4(),
+        "key": uuid4() if another else page_key(request),
         "name": request.POST.get("name", ""),
+        "another": another,
     }
     return render(request, "invitations/join.html", context, status=status)
 
@@ -104,6 +113,10 @@ def take(request: HttpRequest, group: GroupLink) -> Outcome:
     key = _key(request)
     if key is None:
         return show(request, group, status=400)
+    if is_another(request) or request.POST.get("action") == "guest":
+        logout(request)
+    if is_another(request):
+        claims.forget(request)
     place = group.take_place(
         key,
         user=claims.account_of(request),
@@ -137,8 +150,17 @@ def at_the_door(request: HttpRequest) -> GroupLink | None:
     return GroupLink.objects.select_related("scenario", "created_by").filter(pk=pk).first()
 
 
+def page_key(request: HttpRequest) -> UUID:
+    """The key of the page: one for all that a browser is shown in a day, as in two of its tabs.
+
+    Not for longer: by the next day somebody else may sit there.
+    """
+    get_token(request)  # sees to it that there is a secret
+    return _digest(f"{request.META['CSRF_COOKIE']}:{timezone.now():%Y-%m-%d}", "join-day")
+
+
 def _key(request: HttpRequest) -> UUID | None:
-    """What names one showing of the page in one browser; None where the form is not whole.
+    """What names the page that was shown, in one browser; None where the form is not whole.
 
     The page's key alone would open the place to whoever has a copy of the page, and what is
     stored of it would, with the group's link, to whoever has a copy of the database.
@@ -151,5 +173,8 @@ def _key(request: HttpRequest) -> UUID | None:
     secret = request.META.get("CSRF_COOKIE")
     if not secret:
         return uuid4()
-    digest = salted_hmac("join-page", f"{secret}:{shown}", algorithm="sha256").digest()
-    return UUID(bytes=digest[:16])
+    return _digest(f"{secret}:{shown}", "join-page")
+
+
+def _digest(text: str, salt: str) -> UUID:
+    return UUID(bytes=salted_hmac(salt, text, algorithm="sha256").digest()[:16])

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 from accounts.adapters import AccountAdapter
 from accounts.models import User
 from conversations.models import ConversationSession
-from invitations.claims import account_of, held_invitations
+from invitations.claims import account_of, held_invitations, is_as_shown, is_somebody_else
 from invitations.models import Invitation
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -31,14 +31,16 @@ WISH: Final = "keep_conversations"
 WISH_HOLDS: Final = 3600
 
 
-def keep(user: User, held: Collection[str]) -> int:
+def keep(user: User, held: Collection[str], chosen: Invitation | None = None) -> int:
     """Give `user` the invitations in `held` (`held_as`) that no account has yet, and what was said.
 
     Returns how many they were. Of two accounts at once each invitation goes to one, whole; what
-    is revoked, expired or somebody else's stays where it is.
+    is revoked, expired or somebody else's stays where it is, and so does what was sent to an
+    address that is not theirs, but for what they have `chosen`.
     """
     found = Invitation.objects.open().held_by(held)
-    return sum(_keep_one(user, invitation) for invitation in found)
+    mine = (one for one in found if one == chosen or not is_somebody_else(user, one))
+    return sum(_keep_one(user, invitation) for invitation in mine)
 
 
 @transaction.atomic
@@ -76,15 +78,35 @@ def wish(request: HttpRequest, pk: int) -> HttpResponse:
         request.session[WISH] = time.time()
         return _see_other(f"{reverse('account_signup')}?{urlencode({'next': back})}")
     if conversation.user_id is None:
-        _keep_and_say(request, user, held)
+        invitation = conversation.invitation
+        if invitation and not _is_meant(request, user, invitation):
+            context = {"conversation": conversation, "back": back}
+            return render(request, "conversations/keep_whose.html", context, status=409)
+        _keep_and_say(request, user, held, invitation)
     return _see_other(back)
 
 
-def _keep_and_say(request: HttpRequest, user: User, held: Collection[str]) -> None:
-    if keep(user, held):
+def _is_meant(request: HttpRequest, user: User, invitation: Invitation) -> bool:
+    """Whether they have said whose it is to be, where it was not sent to an address of theirs."""
+    chosen = request.POST.get("action") == "account" and is_as_shown(request)
+    return chosen or not is_somebody_else(user, invitation)
+
+
+def _keep_and_say(
+    request: HttpRequest, user: User, held: Collection[str], chosen: Invitation | None = None
+) -> None:
+    found = Invitation.objects.open().held_by(held)
+    others = [one for one in found if one != chosen and is_somebody_else(user, one)]
+    if keep(user, held, chosen):
         messages.success(request, f"What you said is kept in your account, {user.email}.")
         # Says enough: allauth's own words about the sign-in leave themselves out.
         request.has_kept = True  # type: ignore[attr-defined]
+    elif others:
+        messages.warning(
+            request,
+            "Nothing is kept yet: the invitation was sent to another address than yours. "
+            "If it is yours all the same, press “Keep this in your account”.",
+        )
     else:
         messages.warning(request, "Nothing was kept: it belongs to another account, or is closed.")
 

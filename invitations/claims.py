@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
 
 from accounts.models import User
 from invitations.models import Invitation
@@ -39,6 +40,20 @@ def claim(request: HttpRequest, invitation: Invitation) -> bool:
     return True
 
 
+def forget(request: HttpRequest) -> None:
+    """Forget all that this browser holds as a guest's; the next person at it is somebody else.
+
+    A guest's session ends, and its sockets with it. The CSRF secret, by which a group knows the
+    browser, is a new one.
+    """
+    if request.user.is_authenticated:
+        for key in (HELD, AT_THE_DOOR):
+            request.session.pop(key, None)
+    else:
+        request.session.flush()
+    rotate_token(request)
+
+
 def replace_link(request: HttpRequest, invitation: Invitation) -> None:
     """Give `invitation`, which this browser holds, a new link; every other copy is closed by it.
 
@@ -60,12 +75,12 @@ def is_holder(request: HttpRequest, invitation: Invitation) -> bool:
 
 
 def is_somebody_else(user: User | None, invitation: Invitation) -> bool:
-    """Whether `invitation` was sent to another address than that of `user`, who is signed in."""
+    """Whether `invitation` was sent to another address than any of `user`, who is signed in."""
     return (
         user is not None
         and invitation.linked_user_id is None
         and bool(invitation.recipient_email)
-        and invitation.recipient_email.casefold() != user.email.casefold()
+        and not user.owns(invitation.recipient_email)
     )
 
 

@@ -138,8 +138,8 @@ class GroupLink(Offer):
     ) -> "Invitation | None":
         """Return the claimant's personal invitation, made now if they have none; None when full.
 
-        `key` names one showing of the page in one browser, so that its button pressed twice
-        takes one place.
+        `key` names the page that one browser was shown, so that its button pressed twice, or in
+        two tabs, takes one place.
         The row is locked, so that of two requests of one account the second finds the place of
         the first; the conditional UPDATE, and the constraint behind it, keep to the places.
         """

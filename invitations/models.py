@@ -263,7 +263,9 @@ class Invitation(models.Model):
         if user is None:
             mine.filter(linked_user=None, claimed_at=None).update(**times)
         else:
-            mine.filter(Q(linked_user=None) | Q(linked_user=user)).update(linked_user=user, **times)
+            # An account finds its place by itself; the browser may be somebody else's next.
+            free = mine.filter(Q(linked_user=None) | Q(linked_user=user))
+            free.update(linked_user=user, place_key=None, **times)
         self.refresh_from_db(
             fields=["opened_at", "claimed_at", "linked_user", "revoked_at", "expires_at"]
         )

@@ -85,6 +85,7 @@ PAGES: Final = [
     Row("invitations:show", BOTH, everybody(YES), "link"),
     Row("invitations:show", BOTH, everybody(NOT_FOUND), "unknown link"),
     Row("invitations:opened", BOTH, everybody(NOT_FOUND)),
+    Row("invitations:leave", BOTH, everybody(YES)),
     Row("invitations:own_link", BOTH, everybody(OWN), "invitation that one holds"),
     Row("join:show", BOTH, everybody(YES), "group link"),
     Row("join:show", BOTH, everybody(NOT_FOUND), "unknown link"),

@@ -1,8 +1,12 @@
 """The key of a group's page: a button pressed twice takes one place; elsewhere it opens none."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from accounts.tests.people import person
 from invitations.models import GroupLink, Invitation
 from invitations.tests.racing import all_at_once
 
@@ -103,5 +107,38 @@ def test_after_a_new_link_the_old_page_does_not_lead_back_to_the_place(client, u
 def test_one_button_pressed_eight_times_at_once_takes_one_place(client, url):
     key = client.get(url).context["key"]
     answers = all_at_once([lambda: twin(client).post(url, {"key": key}) for _ in range(8)])
+    assert {answer.status_code for answer in answers} == {303}
+    assert taken() == (1, 1)
+
+
+def test_two_tabs_of_one_browser_take_one_place(client, url):
+    keys = {client.get(url).context["key"] for _ in range(2)}
+    assert len({twin(client).post(url, {"key": key})["Location"] for key in keys}) == 1
+    assert taken() == (1, 1)
+    assert Client().get(url).context["key"] not in keys
+
+
+def test_by_the_next_day_the_browser_is_somebody_elses(client, url, monkeypatch):
+    today = client.get(url).context["key"]
+    later = timezone.now() + timedelta(days=1)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    assert client.get(url).context["key"] != today
+
+
+def test_a_place_that_an_account_took_over_keeps_nobody_else_out(client, url):
+    """The next person at the same browser, on the same day, without its session."""
+    client.post(url, {"key": client.get(url).context["key"]})
+    other = Client()
+    other.force_login(person("dana@example.com"))
+    other.post(places().get().get_absolute_url())
+    assert places().get().linked_user
+    assert twin(client).post(url, {"key": client.get(url).context["key"]}).status_code == 303
+    assert taken() == (2, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tabs_pressed_at_once_take_one_place(client, url):
+    keys = [client.get(url).context["key"] for _ in range(8)]
+    answers = all_at_once([lambda k=key: twin(client).post(url, {"key": k}) for key in keys])
     assert {answer.status_code for answer in answers} == {303}
     assert taken() == (1, 1)

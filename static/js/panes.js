@@ -119,7 +119,7 @@ export function banner(element) {
   const words = {
     "signed-out": element.dataset.signIn
       ? "You are signed out. What you wrote is kept in this tab. "
-      : "You were away for too long. Open your invitation again in this tab: what you wrote is kept.",
+      : "This browser was left, or you were away for too long. Open your invitation again in this tab.",
     gone: "This conversation is no longer open to you. ",
     offline: "You are offline. What you write is kept, and sent when you are back.",
     lost: "The connection is lost. Trying again…",

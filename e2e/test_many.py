@@ -125,7 +125,7 @@ def test_whom_the_preview_of_a_messy_file_leaves_out_gets_no_mail(
     )
     follow(page.get_by_role("button", name="Look first"))
     expect(page.get_by_role("heading", name="This would invite 22 people")).to_be_visible()
-    expect(page.get_by_role("heading", name="2 lines that name nobody")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 lines without one clear address")).to_be_visible()
     assert violations(page) == []
 
     send(page, 22)

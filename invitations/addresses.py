@@ -96,7 +96,7 @@ def _people(line: int, chunks: Iterable[str]) -> Iterator[Entry]:
     for chunk in chunks:
         found = _addresses(_without_quoted(chunk)) or _addresses(chunk)
         if not found:
-            if _tidy(chunk).strip(" ,"):
+            if tidy(chunk).strip(" ,"):
                 yield person(line, chunk, "", "")
         elif len(found) == 1:
             start, end = found[0].span()
@@ -119,14 +119,19 @@ def person(line: int, text: str, name: str, email: str) -> Entry:
     entry = Entry(line, text, _name(name), _address(email))
     if problem := _problem(entry):
         return left_out(line, text, problem)
-    return replace(entry, text=_tidy(text))
+    return replace(entry, text=tidy(text))
 
 
 def left_out(line: int, text: str, problem: str) -> Entry:
     """Return the entry of a line that names nobody whom one could invite, and why."""
-    text = _tidy(text)
+    text = tidy(text)
     text = text if len(text) <= MOST_TEXT else text[:MOST_TEXT].rstrip() + "…"
     return Entry(line, text, problem=problem)
+
+
+def tidy(text: str) -> str:
+    """Return it as one line, without characters that do not print."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def is_address(text: str) -> bool:
@@ -149,7 +154,7 @@ def mailbox(email: str) -> str:
 
 
 def _address(email: str) -> str:
-    email = _tidy(email).strip("<>()[],;'\"").rstrip(".")
+    email = tidy(email).strip("<>()[],;'\"").rstrip(".")
     return re.sub(r"\Amailto:", "", email, flags=re.IGNORECASE)
 
 
@@ -157,10 +162,10 @@ def _name(text: str) -> str:
     """A name without what stood around it: quotes, brackets, separators."""
     quoted = _QUOTED.search(text)
     if quoted and not re.search(r"\w", text[: quoted.start()] + text[quoted.end() :]):
-        return _tidy(re.sub(r"\\(.)", r"\1", quoted[0][1:-1]))
+        return tidy(re.sub(r"\\(.)", r"\1", quoted[0][1:-1]))
     # Only the address's own brackets: a name may have some of its own.
     text = re.sub(r"mailto:", " ", text, flags=re.IGNORECASE)
-    text = _tidy(re.sub(r"<\s*>|\(\s*\)|\[\s*\]", " ", text)).strip(" ,;:|<>\"'")
+    text = tidy(re.sub(r"<\s*>|\(\s*\)|\[\s*\]", " ", text)).strip(" ,;:|<>\"'")
     if link := re.fullmatch(r"\[([^\[\]]*)\]", text):
         text = link[1].strip()
     return text if re.search(r"\w", text) else ""
@@ -179,11 +184,6 @@ def _problem(entry: Entry) -> str:
     if len(entry.name) > MOST_NAME:
         return f"The name is longer than {MOST_NAME} characters."
     return ""
-
-
-def _tidy(text: str) -> str:
-    """One line, without characters that do not print."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 # --- The whole list --------------------------------------------------------------------------

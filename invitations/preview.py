@@ -52,7 +52,7 @@ class Preview:
         if self.problems:
             lines = ", ".join(str(entry.line) for entry in self.problems[:10])
             more = "…" if len(self.problems) > 10 else ""
-            words.append(f"Left out for want of an address: line {lines}{more}.")
+            words.append(f"Left out for want of one clear address: line {lines}{more}.")
         if self.invited:
             who = ", ".join(entry.email for entry, _ in self.invited[:10])
             more = "…" if len(self.invited) > 10 else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Final
 
-from invitations.addresses import Entry, is_address, left_out, person
+from invitations.addresses import Entry, is_address, left_out, person, tidy
 from invitations.headings import columns
 
 MARKS: Final = ",;\t"
@@ -86,7 +86,7 @@ def _read(text: str, mark: str) -> tuple[Rows, bool]:
     rows: Rows = []
     try:
         for row in reader:
-            cells = [cell.strip() for cell in row]
+            cells = [tidy(cell) for cell in row]
             if any(cells):
                 rows.append((reader.line_num, cells))
     except csv.Error:

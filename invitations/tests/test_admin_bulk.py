@@ -208,7 +208,7 @@ class SendTests(BulkTestCase):
         assert Invitation.objects.first().created_by == self.ada
         self.started.assert_called_once_with(batch)
         page = self.client.get(response["Location"]).content.decode()
-        assert "Left out for want of an address: line 3." in page
+        assert "Left out for want of one clear address: line 3." in page
 
     def test_whom_the_page_leaves_out_gets_nothing(self):
         """What a browser sends from the page that a file with bad rows leads to."""

@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core import signing
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from invitations.addresses import sort
@@ -64,6 +64,13 @@ def test_of_two_lines_that_read_the_same_each_stays_what_it_was():
     assert meaning(read_on(written(seen), sealed(seen))) == meaning(seen)
 
 
+def test_a_long_line_of_rubbish_stays_left_out_and_comes_back_short():
+    seen = read_file(f"Name;E-mail\n{'Lee ' * 20_000};ask chef@example.org\n".encode())
+    assert len(written(seen)) < 250
+
+    assert people(read_on(posted(written(seen)), sealed(seen))) == []
+
+
 @pytest.mark.parametrize(
     "seal", ["", "rubbish", signing.dumps([["rubbish", "", "kim@example.org", ""]])]
 )
@@ -85,6 +92,7 @@ tables = st.builds(
 )
 
 
+@example("Name,E-mail\n\x1b\r\n")
 @given(st.one_of(tables, st.text(), st.lists(cells).map("\n".join)))
 def test_what_is_sent_is_what_was_seen(text):
     """Whatever the list is made of, and however often it is looked at again."""

@@ -121,6 +121,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email.endswith(f"@{ERASED_DOMAIN}")
 
     @property
+    def has_left(self) -> bool:
+        """Whether nobody is there any more whom one could ask for something."""
+        return not self.is_active
+
+    @property
     def masked_email(self) -> str:
         """Enough of the address to know one's own by, and no more."""
         name, _, domain = self.email.partition("@")

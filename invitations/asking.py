@@ -19,7 +19,7 @@ def ask(invitation: Invitation, wish: Wish) -> None:
     Does nothing where the inviter has left. Raises whatever the mail server raises; then it
     counts as not asked.
     """
-    if invitation.created_by.is_erased or not invitation.ask(wish):
+    if invitation.created_by.has_left or not invitation.ask(wish):
         return
     try:
         message(invitation, wish).send()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ABOUT: Final = "X-Parley-Invitation"
 # Who invites, where they have given no name: their address is not for everybody to read.
 INVITER: Final = "the person who invited you"
+# Whom to ask where that person has left.
+SENDERS: Final = "the people who sent you to this site"
 # A name in a header; longer ones are cut, in the text of the mail they stand in full.
 HEADER_NAME: Final = 80
 
@@ -35,7 +37,7 @@ def message(invitation: "Invitation") -> EmailMultiAlternatives:
         subject=one_line(render_to_string("invitations/mail/subject.txt", context)),
         body=render_to_string("invitations/mail/invitation.txt", context).strip() + "\n",
         to=[address(invitation.recipient_name, invitation.recipient_email)],
-        reply_to=None if inviter.is_erased else [address(inviter.name, inviter.email)],
+        reply_to=None if inviter.has_left else [address(inviter.name, inviter.email)],
         headers={"Auto-Submitted": "auto-generated", ABOUT: invitation.pk},
     )
     mail.attach_alternative(

@@ -6,7 +6,7 @@ from typing import Final
 
 from accounts.models import User
 from config.prepared import PreparedModels, PreparedSelect, given_number, given_text
-from invitations.mailing import INVITER
+from invitations.mailing import INVITER, SENDERS
 from invitations.models import Invitation
 from invitations.quota import EACH_NEXT, FIRST_EXCHANGE, exchanges_from
 from usage.holds import UNLIMITED, Purse, available
@@ -118,9 +118,11 @@ def _invitation_ending(invitation: Invitation) -> Ending:
     lacks = "’s budget is used up" if invitation.is_open else "’s time is over"
     if invitation.revoked_at:
         lacks = " was withdrawn"
-    who = invitation.created_by.name or INVITER
+    inviter = invitation.created_by
+    who = SENDERS if inviter.has_left else inviter.name or INVITER
     advice = f"{SILENCE} To go on, ask {who}."
-    return Ending(f"This invitation{lacks}.", advice, may_ask=invitation.revoked_at is None)
+    may_ask = invitation.revoked_at is None and not inviter.has_left
+    return Ending(f"This invitation{lacks}.", advice, may_ask=may_ask)
 
 
 def to_begin(spoken: int, longest_reply: int) -> int:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import User
 from accounts.tests.people import PASSWORD, person
 from conversations.models import ConversationSession
 from invitations.models import Invitation
@@ -58,6 +59,32 @@ def test_a_button_mails_the_inviter_and_the_page_says_when(client, url, wish, ma
     assert mail.reply_to == ["Rita <rita@example.com>"]
     assert mail.subject == f"Rita asks for more {wish}: A dinner"
     assert mail.message()["Auto-Submitted"] == "auto-generated"
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_who_has_left_is_mailed_nothing_and_the_wish_is_kept(
+    client, invitation, url, wish, mailoutbox, erased
+):
+    inviter = invitation.created_by
+    gone = {"email": "x1@erased.invalid", "name": "Somebody who has left"} if erased else {}
+    User.objects.filter(pk=inviter.pk).update(is_active=False, **gone)
+
+    page = text(client.get(url))
+    assert "Whoever invited you is not here any more." in page
+    assert "</button>" not in page.partition("not here any more")[2].partition("</main>")[0]
+    assert "mailto:" not in page
+    client.post(url, {"action": wish})
+    assert mailoutbox == []
+    invitation.refresh_from_db()
+    assert invitation.wishes == []
+
+    User.objects.update(is_active=True, email="back@example.org")
+    client.post(url, {"action": wish})
+    assert [mail.to for mail in mailoutbox] == [[f"{name(inviter, erased)} <back@example.org>"]]
+
+
+def name(inviter: User, erased: bool) -> str:
+    return "Somebody who has left" if erased else inviter.name
 
 
 def test_the_mail_says_where_to_answer_and_holds_no_link(client, url, invitation, wish, mailoutbox):

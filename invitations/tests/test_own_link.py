@@ -87,6 +87,7 @@ def test_it_is_mailed_to_the_address_that_is_typed_which_is_kept_nowhere(guest, 
     assert message.to == ["me@example.org"]
     assert invitation.url in message.body
     assert "evil.example" not in message.body + message.subject
+    assert message.message()["Auto-Submitted"] == "auto-generated"
     invitation.refresh_from_db()
     assert invitation.recipient_email == ""
     assert "Sent to me@example.org." in guest.get(url).content.decode()

@@ -106,6 +106,15 @@ def test_at_the_end_it_says_whom_to_ask(staff, conversation):
     assert ending.may_ask
 
 
+def test_who_has_left_is_not_the_one_to_ask(staff, conversation):
+    staff.is_active = False
+    staff.save()
+    hold(conversation.purse, available(conversation.purse))
+    ending = budget(conversation.purse, session_id=conversation.pk).ending
+    assert "ask the people who sent you to this site." in ending.advice
+    assert not ending.may_ask
+
+
 def test_an_allowance_of_ones_own_is_the_limit(db):
     Allowance.objects.create(role=Role.USER, tokens=1000)
     lena = learner()

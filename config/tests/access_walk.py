@@ -23,9 +23,11 @@ def addresses() -> dict[str, str]:
 
 
 def path_of(name: str, route: str, arguments: dict[str, Any]) -> str:
-    """The path of a view with these arguments."""
+    """The path of a view with these arguments; under "?" stands a query."""
+    query = arguments.get("?", "")
+    arguments = {key: value for key, value in arguments.items() if key != "?"}
     if name != route:
-        return reverse(name, kwargs=arguments)
+        return reverse(name, kwargs=arguments) + query
     path = route.replace("(?P<url>.*)$", "nothing-here/").replace("^", "").replace("$", "")
     for key, value in arguments.items():
         path = path.replace(f"<path:{key}>", str(value))

@@ -11,10 +11,12 @@ from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
+from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Device, Role, User
+from config.tests import access_things
 from config.tests.desk import make_conversation, make_invitation, make_log, make_scenario, say
 from conversations.models import Kind, MessageRole
 from conversations.viewings import Viewing, ViewingKind
@@ -27,9 +29,17 @@ SAID: Final = "canary-of-what-was-said"
 PROMPT: Final = "canary-of-a-prompt"
 PRIVATE: Final = "canary-of-a-private-scenario"
 ADDRESS: Final = "canary-olive@example.org"
-STAFF: Final = {"staff", "reader", "admin"}
+STAFF: Final = {"looks", "desk", "staff", "reader", "admin"}
 READERS: Final = {SAID: {"reader", "admin"}, PROMPT: STAFF, PRIVATE: {"admin"}, ADDRESS: STAFF}
-LEARNERS: Final = ("user", "power", "admin", "bare", "staff", "reader")
+LEARNERS: Final = ("user", "power", "admin", "bare", "looks", "desk", "staff", "reader")
+LOOKING: Final = Q(codename__startswith="view_") & ~Q(codename="view_transcript")
+PERMISSIONS: Final = {
+    "looks": LOOKING,
+    "desk": Q(content_type__app_label="invitations")
+    | LOOKING & Q(content_type__app_label__in=("scenarios", "conversations", "usage")),
+    "staff": ~Q(codename="view_transcript"),
+    "reader": Q(),
+}
 ROLES: Final = {"power": Role.POWER_USER, "admin": Role.ADMIN}
 
 
@@ -41,6 +51,7 @@ class World:
             partner_system_prompt=PROMPT, coach_system_prompt=f"{PROMPT} too"
         )
         self.users = {name: self._user(name) for name in LEARNERS}
+        self.chief = User.objects.create_user("chief@example.org", role=Role.ADMIN, is_staff=True)
         self.olive = User.objects.create_user(ADDRESS, name="Olive", role=Role.POWER_USER)
         self.cookies = {name: self._signed_in(user) for name, user in self.users.items()}
         self.cookies["anonymous"] = SimpleCookie()
@@ -68,9 +79,8 @@ class World:
             is_staff=name in {"bare", *STAFF},
         )
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-        if name in ("staff", "reader"):
-            hidden = "view_transcript" if name == "staff" else ""
-            user.user_permissions.set(Permission.objects.exclude(codename=hidden))
+        if name in PERMISSIONS:
+            user.user_permissions.set(Permission.objects.filter(PERMISSIONS[name]))
         return user
 
     def _signed_in(self, user: User) -> Any:
@@ -156,7 +166,8 @@ class World:
         }
         self.viewings = {
             name: Viewing.record(self.conversation, self.users[name], ViewingKind.LIVE).pk
-            for name in ("reader", "admin")
+            # As if "staff" had lost the permission since.
+            for name in ("staff", "reader", "admin")
         }
 
     def objects(self) -> dict[str, Any]:
@@ -203,10 +214,8 @@ class World:
             },
             "viewing": {"own": watched, "others": [{"viewing": "unknown"}]},
             "passkey": {"own": {}, "others": [{"pk": self.passkey.pk}]},
-            "app": {"any": {"app_label": "scenarios"}},
-            "autocomplete": {"any": {}},
-            "user id": {"any": {"id": self.olive.pk}},
             "unknown": {"any": {}},
+            **access_things.subjects(self),
         }
 
 

@@ -1,8 +1,10 @@
 """Every address, asked by everybody with every method: `access_rows` says what should happen."""
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,8 +15,11 @@ from django.db import connection, transaction
 from django.test import TestCase, override_settings
 
 from config.asgi import application
+from config.tests import access_answers as answers
 from config.tests import access_rows as rows
-from config.tests.access_rows import METHODS, PEOPLE, Row
+from config.tests import access_table as tables
+from config.tests.access_answers import DESK_ALONE, METHODS, PEOPLE, Row
+from config.tests.access_desk import STAFF
 from config.tests.access_walk import addresses, path_of, views
 from config.tests.access_world import READERS, SAID, World
 from conversations.routing import websocket_urlpatterns
@@ -28,28 +33,37 @@ BOOKKEEPING = (
     "accounts_device",
 )
 QUIET_CACHE = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-# Django's own pages of the admin, of which there are most, take any method but POST for GET: it is
-# enough that some people ask by all of them.
-BY_ALL = ("anonymous", "user")
-BY_GET_ALONE = ("guest", "power")
+# Which methods a page knows does not depend on who asks: it is enough that some ask by all.
+# Django's own pages in the admin take any but POST for GET.
+IN_SHORT = ("GET", "POST")
+BY_ALL = dict.fromkeys(("anonymous", "guest", "user"), METHODS)
+BY_ALL_IN_THE_ADMIN = {"anonymous": METHODS, "looks": ("GET", "POST", "DELETE")}
+SAFE = ("GET", "HEAD", "OPTIONS")
+# What a page that works may do besides.
+ALLOWED = {
+    answers.YES: {answers.YES, answers.ELSEWHERE},
+    answers.ELSEWHERE: {answers.ELSEWHERE, answers.GONE},
+    answers.OUT: {answers.SIGN_IN},
+}
+WRITING = (answers.YES, answers.ELSEWHERE, answers.OUT)
+BUTTON = re.compile(r'<option value="(\w+)"')
 
 
 def kind_of(response: Any) -> str:
-    """The answer of `access_rows` that a response amounts to."""
-    if response.status_code in (302, 303) and response["Location"].startswith(SIGN_IN_PAGES):
-        return rows.SIGN_IN
-    return {404: rows.NOT_FOUND, 403: rows.REFUSED}.get(response.status_code, rows.YES)
+    """The answer of `access_answers` that a response amounts to."""
+    if response.status_code in (404, 403):
+        return {404: answers.NOT_FOUND, 403: answers.REFUSED}[response.status_code]
+    if not 300 <= response.status_code < 400:
+        return answers.YES
+    if response["Location"].startswith(SIGN_IN_PAGES):
+        return answers.SIGN_IN
+    return answers.GONE if response["Location"] == "/admin/" else answers.ELSEWHERE
 
 
-SAFE = ("GET", "HEAD", "OPTIONS")
-ALLOWED = {
-    rows.YES: {rows.YES},
-    rows.NOT_FOUND: {rows.NOT_FOUND},
-    rows.SIGN_IN: {rows.SIGN_IN},
-    rows.REFUSED: {rows.REFUSED, rows.SIGN_IN},
-    rows.STEP: {rows.YES, rows.SIGN_IN, rows.NOT_FOUND, rows.REFUSED},
-    rows.DESK: {rows.YES, rows.REFUSED},
-}
+def buttons(page: str) -> frozenset[str]:
+    """The names of the actions that a list in the admin offers."""
+    _, _, rest = page.partition('<select name="action"')
+    return frozenset(BUTTON.findall(rest.partition("</select>")[0]))
 
 
 @override_settings(CACHES=QUIET_CACHE, SECURE_SSL_REDIRECT=False)
@@ -61,36 +75,27 @@ class AccessTests(TestCase):
         cls.world = World()
 
     def setUp(self) -> None:
-        self.objects = self.world.objects()
         self.wrong: list[str] = []
         self.client.raise_request_exception = False
+        # No thread is to send mail for a batch that is rolled back.
+        self.enterContext(patch("invitations.admin_bulk.sending.start"))
         # Thousands of refusals, each of which Django has a word for.
         logging.disable()
         self.addCleanup(logging.disable, logging.NOTSET)
 
     # --- What is asked ---
 
-    def arguments(self, name: str, row: Row, person: str) -> Iterator[tuple[dict[str, Any], str]]:
+    def arguments(self, row: Row, person: str) -> Iterator[tuple[dict[str, Any], str]]:
         """The things at an address, each with the answer that `person` should get."""
         answer = row.cells[person]
-        if row.about in ("object", "kind"):
-            yield (self._of_admin(name, row), answer)
-            return
         subject = self.world.subjects[row.about]
         if "any" in subject:
             yield (subject["any"], answer)
             return
         if person in subject["own"]:
-            yield (subject["own"][person], rows.YES if answer == rows.OWN else answer)
+            yield (subject["own"][person], answers.YES if answer == answers.OWN else answer)
         for other in subject["others"]:
-            yield (other, rows.NOT_FOUND if answer == rows.OWN else answer)
-
-    def _of_admin(self, name: str, row: Row) -> dict[str, Any]:
-        if row.about == "kind" or name.endswith(("_add", "_changelist")):
-            return {}
-        parts = name.split("/") if "/" in name else name.split(":")[1].split("_")
-        key = f"{parts[1]}_{parts[2]}" if "/" in name else f"{parts[0]}_{parts[1]}"
-        return {"object_id": self.objects.get(key) or "none"}
+            yield (other, answers.NOT_FOUND if answer == answers.OWN else answer)
 
     def ask(self, person: str, method: str, path: str) -> tuple[Any, list[str]]:
         """The response, and what was written for it besides; nothing stays."""
@@ -116,22 +121,27 @@ class AccessTests(TestCase):
         response, written = self.ask(person, method, path)
         found, status = kind_of(response), response.status_code
         told = f"{person} {method} {path}: {status}"
-        allowed = ALLOWED[answer]
-        if method not in {m for r in rows.ROWS if r.name == row.name for m in r.methods.split()}:
+        allowed = ALLOWED.get(answer, {answer})
+        known = {m for r in rows.rows_of(row.name) for m in r.methods.split()}
+        if method not in known:
             # What a page does not know it refuses, or it is shown as by GET.
             # Nor does it tell anything that it says which it knows.
             mute = status == 405 or (method == "OPTIONS" and not response.content)
-            allowed = allowed | ({rows.YES} if mute else set())
+            allowed = allowed | ({answers.YES} if mute else set())
         elif status == 405:
             self.wrong.append(f"{told} is not known, though the row says so")
         if status >= 500 or found not in allowed:
-            self.wrong.append(f"{told} is “{found}” in place of “{answer}”")
+            self.wrong.append(f"{told} is “{found}” in place of “{answer}” ({row.about})")
         if method in SAFE and mail.outbox:
             self.wrong.append(f"{told} sends mail")
         mail.outbox.clear()
-        if written and (method in SAFE or (found != rows.YES and answer != rows.STEP)):
+        if written and (method in SAFE or method not in known or answer not in WRITING):
             self.wrong.append(f"{told} writes: {written[0]}")
         self.check_words(person, told, row, response)
+        if row.buttons and method == "GET" and status == 200:
+            offered = buttons(response.content.decode())
+            if offered != row.buttons[person]:
+                self.wrong.append(f"{told} offers {sorted(offered)}")
 
     def check_words(self, person: str, told: str, row: Row, response: Any) -> None:
         if response.streaming or (row.records and person in ("reader", "admin")):
@@ -151,42 +161,36 @@ class AccessTests(TestCase):
         for name, route in views():
             for row in rows.rows_of(name):
                 asked = self._methods(person, row)
-                for arguments, answer in self.arguments(name, row, person):
+                for arguments, answer in self.arguments(row, person):
                     path = path_of(name, route, arguments)
                     for method in asked:
-                        if self._is_of_another(row, method):
-                            continue
                         cache.clear()
                         self.check(person, method, path, row, answer)
 
-    def _methods(self, person: str, row: Row) -> tuple[str, ...]:
-        if person in BY_ALL or not row.name.startswith(("admin:*", "admin/*")):
-            return METHODS
-        return ("GET",) if person in BY_GET_ALONE else ("GET", "POST")
-
-    def _is_of_another(self, row: Row, method: str) -> bool:
-        """Whether another row of the same thing says what `method` does."""
-        if method in row.methods.split():
-            return False
-        same = [r for r in rows.ROWS if (r.name, r.about) == (row.name, row.about)]
-        return any(method in other.methods.split() for other in same)
+    def _methods(self, person: str, row: Row) -> list[str]:
+        """Those by which somebody asks for what a row is about, unless another row says it."""
+        if person in DESK_ALONE and row not in STAFF:
+            return []
+        same = [other for other in rows.rows_of(row.name) if other.about == row.about]
+        said = {method for other in same for method in other.methods.split()}
+        mine = set(row.methods.split()) | (set(METHODS) - said if row is same[0] else set())
+        by = BY_ALL_IN_THE_ADMIN if row in STAFF else BY_ALL
+        return [method for method in by.get(person, IN_SHORT) if method in mine]
 
     def test_what_is_not_there_gets_the_same_refusal(self) -> None:
         """To staff without a permission, an id of nothing looks like one of something."""
-        for name, route in views():
-            (row, *_) = rows.rows_of(name)
-            if row.about != "object" or "account/" in route or name.endswith("_add"):
-                continue  # allauth's own pages are Django's
-            if row.cells["bare"] != rows.REFUSED:
+        for row in STAFF:
+            there = self.world.subjects[row.about].get("any", {})
+            if not there or "?" in there or row.cells["bare"] != answers.REFUSED:
                 continue
-            there, _ = self.ask("bare", "GET", path_of(name, route, self._of_admin(name, row)))
-            path = path_of(name, route, {"object_id": "4711"})
-            nothing, _ = self.ask("bare", "GET", path)
-            assert kind_of(there) == kind_of(nothing), path
+            nothing = dict.fromkeys(there, "4711")
+            paths = [path_of(row.name, "", arguments) for arguments in (there, nothing)]
+            kinds = [kind_of(self.ask("bare", "GET", path)[0]) for path in paths]
+            assert kinds[0] == kinds[1], paths
 
     def test_there_is_one_of_each(self) -> None:
         """`access_world.py` makes an object of every kind that the admin shows."""
-        assert [key for key, pk in self.objects.items() if pk is None] == []
+        assert [key for key, pk in self.world.objects().items() if pk is None] == []
 
 
 def _add_walks() -> None:
@@ -211,10 +215,9 @@ def test_every_row_has_an_address() -> None:
     assert [row.name for row in rows.ROWS if not any(map(row.fits, names))] == []
 
 
-def test_the_table_in_the_documents_is_this_one() -> None:
-    text = rows.DOCUMENT.read_text()
-    fresh = rows.written(text, rows.table(addresses()))
-    assert text == fresh, "python -m config.tests.access_rows writes it anew"
+def test_the_tables_in_the_documents_are_these() -> None:
+    text = tables.DOCUMENT.read_text()
+    assert text == tables.written(text, addresses()), f"{tables.COMMAND} them anew"
 
 
 def test_every_socket_has_a_row() -> None:
@@ -231,7 +234,7 @@ async def test_sockets(row: Row) -> None:
         asked = [(subject.get("any"), False)] if "any" in subject else []
         asked += [(other, False) for other in subject.get("others", [])]
         if person in subject.get("own", {}):
-            asked.append((subject["own"][person], row.cells[person] == rows.OWN))
+            asked.append((subject["own"][person], row.cells[person] == answers.OWN))
         # What is somebody else's own is not this one's.
         asked += [(own, False) for name, own in subject.get("own", {}).items() if name != person]
         for arguments, welcome in asked:

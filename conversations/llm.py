@@ -39,6 +39,8 @@ BROKEN: Final = (anthropic.AnthropicError, httpx2.HTTPError, AssertionError, Val
 
 INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 OUTPUT: Final = ("output_tokens",)
+# Bytes of text that a token has on average, at the very most; about four are usual.
+MOST_BYTES: Final = 8
 # What the log of usage has room for.
 MOST_TOKENS: Final = 2**31 - 1
 
@@ -83,13 +85,19 @@ class CallError(Exception):
 
 
 async def count_tokens(request: Request) -> int | None:
-    """Input tokens of `request` by the provider's own count; None where it has no such thing."""
+    """Input tokens of `request` by the provider's own count; None where it has no such thing.
+
+    Never fewer than text of any language has: a hold that is too small would be overspent.
+    """
     try:
         async with asyncio.timeout(10):
-            counted = await client().messages.count_tokens(**request.counted())
-    except (TimeoutError, anthropic.AnthropicError, httpx2.HTTPError):
+            counted = (await client().messages.count_tokens(**request.counted())).input_tokens
+    except Exception as error:  # whatever a server of one's own makes of the question
+        logger.info("The provider counts no tokens: %s", type(error).__name__)
         return None
-    return counted.input_tokens
+    if not is_count(counted) or counted == 0:
+        return None
+    return max(counted, request.size // MOST_BYTES)
 
 
 class Call:

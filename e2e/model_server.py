@@ -32,6 +32,7 @@ Behaviours, all optional, may be combined:
 | `after_reason` | how the line ends where `message_stop` is due: `cut`, `open`, `end` or `error` |
 | `after_stop` | the same after `message_stop` |
 | `keep_alive` | the line can be used again |
+| `body` | text to answer a counting of tokens with |
 | `raw` | text to send as it is, in place of all events |
 | `empty` | status 200 and not one event |
 | `stop_reason` | `end_turn` unless named |
@@ -157,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, {})
 
     def answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        data = json.dumps(body).encode()
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -194,6 +195,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.drop(does)
             if "status" in does:
                 self.fail(does)
+            elif "body" in does:
+                self.answer(200, does["body"])
             elif counting:
                 self.answer(200, {"input_tokens": does.get("input_tokens", weigh(body))})
             elif path != "/v1/messages":

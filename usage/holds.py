@@ -5,6 +5,7 @@ and move by conditional UPDATEs; a user's allowance is counted from the log and 
 while the user's row is locked.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from config.prepared import (
 from invitations.models import Invitation
 from invitations.quota import tokens
 from usage.models import Hold, HoldState, UsageLog, allowance_of
+
+logger = logging.getLogger(__name__)
 
 UNLIMITED: Final = 2**31 - 1
 
@@ -155,14 +158,12 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
     """Replace a hold by what its call cost, and log the call. Returns whether this call did it.
 
     Only the first settlement of a hold counts. Unknown usage charges the whole hold: its
-    output share as output, the rest as input. What a provider counts beyond the hold is
-    charged too, for it was spent.
+    output share as output, the rest as input. So does usage beyond the hold, which was the
+    most that the call could cost: no provider's count overspends a budget.
     """
     if not _close(hold, HoldState.SETTLED):
         return False
-    usage = record.usage or CallUsage(
-        hold.tokens - hold.max_tokens, hold.max_tokens, is_estimate=True
-    )
+    usage = _charged(hold, record.usage)
     if hold.invitation_id:
         spent = {"input": usage.input_tokens, "output": usage.output_tokens}
         _add(pk=hold.invitation_id, **spent, held=-hold.tokens)
@@ -185,6 +186,14 @@ def settle(hold: Hold, record: CallRecord, *, user_id: str | None) -> bool:
         scenario_id=Subquery(Hold.objects.filter(pk=hold.pk).values("session__scenario")),
     )
     return True
+
+
+def _charged(hold: Hold, usage: CallUsage | None) -> CallUsage:
+    if usage is not None and usage.input_tokens + usage.output_tokens <= hold.tokens:
+        return usage
+    if usage is not None:
+        logger.warning("A provider counted more than the %s tokens held for a call", hold.tokens)
+    return CallUsage(hold.tokens - hold.max_tokens, hold.max_tokens, is_estimate=True)
 
 
 def _fitting(field: str, text: str) -> str:

@@ -391,6 +391,22 @@ async def test_tokens_are_counted_where_the_server_can(model_server):
     assert await llm.count_tokens(REQUEST) is None
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "null", "<html>", "[" * 100_000]
+    + [f'{{"input_tokens": {count}}}' for count in ("0", "-5000", "null", '"many"', "1e400", "{}")],
+    ids=lambda body: body[:25],
+)
+async def test_a_count_of_tokens_that_is_none_is_as_if_there_were_none(model_server, body):
+    model_server.script("count", body=body)
+    assert await llm.count_tokens(REQUEST) is None
+
+
+async def test_no_text_is_counted_as_fewer_tokens_than_it_can_have(model_server):
+    model_server.script("count", input_tokens=1)
+    assert await llm.count_tokens(REQUEST) == REQUEST.size // 8
+
+
 async def test_without_a_key_or_a_server_the_understudy_speaks(settings):
     settings.ANTHROPIC_BASE_URL = settings.ANTHROPIC_API_KEY = ""
     text, call, trouble = await speak()

@@ -455,6 +455,24 @@ async def test_a_small_budget_is_counted_exactly_and_the_reply_may_be_as_long_as
     assert model_server.requests("partner")[-1]["body"]["max_tokens"] == PARTNER_MOST
 
 
+@pytest.mark.parametrize("body", ['{"input_tokens": 0}', '{"input_tokens": -5000}', "[]", "<html>"])
+async def test_a_count_that_is_none_begins_nothing_where_only_a_count_would_fit(
+    conversation, tight, model_server, body
+):
+    model_server.script("count", default=True, body=body)
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure) == ("failed", "budget")
+    assert model_server.requests("partner") == []
+
+
+async def test_no_count_of_a_providers_overspends_a_budget(conversation, tight, model_server):
+    model_server.script("partner", text="Hm.", usage=counts(5_000_000, 3))
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure) == ("complete", "")
+    invitation = await Invitation.objects.aget(pk=conversation.invitation_id)
+    assert invitation.settled + invitation.held <= invitation.limit
+
+
 async def probe(conversation, model_server):
     """What the model server counts for the first turn."""
     said = [Message(pk=1, role=MessageRole.USER, content="Hello")]

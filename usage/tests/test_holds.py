@@ -68,6 +68,20 @@ def test_unknown_usage_charges_the_whole_hold(purse):
     assert (log.input_tokens, log.output_tokens, log.is_estimate) == (400, 200, True)
 
 
+@pytest.mark.parametrize("usage", [CallUsage(401, 200), CallUsage(2**40, 0)], ids=str)
+def test_usage_beyond_the_hold_charges_the_hold_and_no_more(purse, usage):
+    settle(hold(purse, 600, 200), CallRecord("m", usage), user_id=purse.user_id)
+    assert available(purse) == 400
+    log = UsageLog.objects.get()
+    assert (log.input_tokens, log.output_tokens, log.is_estimate) == (400, 200, True)
+
+
+def test_usage_that_takes_all_of_the_hold_is_what_was_counted(purse):
+    settle(hold(purse, 600, 200), CallRecord("m", CallUsage(450, 150)), user_id=purse.user_id)
+    log = UsageLog.objects.get()
+    assert (log.input_tokens, log.output_tokens, log.is_estimate) == (450, 150, False)
+
+
 def test_the_log_names_the_model_that_answered_and_the_payer(purse):
     record = CallRecord("other", CallUsage(9, 5, 3, 2), "end_turn", 120, 900)
     settle(hold(purse, 600), record, user_id=purse.user_id)

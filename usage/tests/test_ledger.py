@@ -51,7 +51,7 @@ class Ledger(RuleBasedStateMachine):
         if taken:
             self.running.append(taken)
 
-    @rule(pick=picks, share=st.floats(0, 1), known=st.booleans())
+    @rule(pick=picks, share=st.floats(0, 1.5), known=st.booleans())
     def settle(self, pick, share, known):
         if not self.running:
             return
@@ -60,7 +60,7 @@ class Ledger(RuleBasedStateMachine):
         usage = CallUsage(cost // 2, cost - cost // 2) if known else None
         assert settle(taken, CallRecord("m", usage), user_id=self.purse.user_id)
         self.over.append(taken)
-        self.spent += cost if known else taken.tokens
+        self.spent += min(cost, taken.tokens) if known else taken.tokens
         self.calls += 1
 
     @rule(pick=picks)

@@ -19,6 +19,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.mail import readable
 from invitations.admin_actions import InvitationActions
 from invitations.csrf import refuse_forgery
 from invitations.mailing import message
@@ -105,13 +106,16 @@ class InvitationPages(InvitationActions):
         if request.method == "POST":
             self.send_later(request, [invitation])
             return HttpResponseRedirect(self.form_url(invitation), status=303)
+        mail = message(invitation)
         context = {
             **self.admin_site.each_context(request),
             "title": "The mail",
             "opts": self.opts,
             "invitation": invitation,
             "original": invitation,
-            "mail": message(invitation),
+            "mail": mail,
+            "to": [readable(one) for one in mail.to],
+            "reply_to": [readable(one) for one in mail.reply_to],
             "page_key": uuid4(),
         }
         return TemplateResponse(request, "admin/invitations/invitation/preview.html", context)

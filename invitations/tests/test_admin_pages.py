@@ -6,6 +6,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
 from config.tests.desk import INLINE, DeskTestCase, admin_url, make_invitation
 from invitations.models import Invitation
 from invitations.tests.test_admin import at_once
@@ -91,6 +92,15 @@ class PreviewTests(PageTestCase):
         for words in ("Gwen &lt;guest@example.org&gt;", "Ada &lt;ada@example.org&gt;"):
             assert words in html
         assert sent.subject in html
+
+    def test_a_name_is_shown_as_people_write_it(self):
+        Invitation.objects.update(recipient_name="Anna Müller")
+        User.objects.filter(pk=self.ada.pk).update(name="Åsa")
+
+        html = self.page(self.url("preview"))
+
+        for words in ("Anna Müller &lt;guest@example.org&gt;", "Åsa &lt;ada@example.org&gt;"):
+            assert words in html
 
     def test_the_mail_runs_and_loads_nothing(self):
         response = self.client.get(self.url("preview_html"))

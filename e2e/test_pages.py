@@ -327,3 +327,12 @@ def test_layout_stays_put_while_a_reply_arrives(room: Room, script: Any):
     room.say("Go on.")
     room.settled(turns=3, notes=1)
     assert room.page.evaluate("window.shift") <= 0.02
+
+
+def test_a_whole_last_page_is_light(ended: Room):
+    path = f"/conversations/{ended.id}/debrief/"
+    transferred, scripts, requests = weigh(ended.page, ended.site, path)
+    print(f"{path}: {transferred} bytes, {scripts} of scripts, {requests} requests")
+    assert transferred <= 40 * 1024
+    assert scripts <= 5 * 1024
+    assert requests <= 10

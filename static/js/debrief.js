@@ -1,6 +1,5 @@
 /* The end of a conversation: times in the reader's zone, and the summary while it is written. */
 
-import { Connection } from "./connection.js";
 import { Turns } from "./turns.js";
 
 const AGAIN_AFTER = 1_000;
@@ -20,13 +19,17 @@ const turns = new Turns({
   missing: (message, index) => connection.send({ type: "fetch", message, index }),
   unknown: () => connection.sync(),
 });
-const connection = document.querySelector("[data-unfinished]")
-  ? new Connection(data.socket, { holds: () => turns.held(), received, changed })
-  : null;
 let asked = 0; // how often the page was asked for
 let failed = 0; // how often in a row it did not come
 let timer = 0;
 let bannerTimer = 0;
+const connection = document.querySelector("[data-unfinished]") ? await connect() : null;
+
+async function connect() {
+  // Few visits need it: mostly the page is whole.
+  const { Connection } = await import("./connection.js");
+  return new Connection(data.socket, { holds: () => turns.held(), received, changed });
+}
 
 function received(frame) {
   if (frame.type === "chunk") turns.chunk(frame);

@@ -41,6 +41,8 @@ INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input
 OUTPUT: Final = ("output_tokens",)
 # Bytes of text that a token has on average, at the very most; about four are usual.
 MOST_BYTES: Final = 8
+# Characters for each token of `max_tokens`, beyond which a provider heeds it not at all.
+MOST_CHARACTERS: Final = 1024
 # What the log of usage has room for.
 MOST_TOKENS: Final = 2**31 - 1
 
@@ -178,7 +180,7 @@ class Call:
                     self.first_token_ms = self.duration_ms
                 yield chunk
                 deadline = min(overall, time.monotonic() + settings.REPLY_CHUNK_SECONDS)
-        if not self.finished:
+        if not self.stop_reason and not self.finished:
             raise CallError(Trouble.CUT)
 
     def _late(self, overall: float) -> Trouble:
@@ -270,6 +272,7 @@ class Call:
         Without NUL and half a character, which JSON can escape: neither fits a database or a frame.
         """
         events = _chained(first, stream)
+        room = MOST_CHARACTERS * self.request.max_tokens
         try:
             async with stream:
                 async for event in events:
@@ -277,7 +280,11 @@ class Call:
                         case "content_block_delta" if event.delta.type == "text_delta":
                             if event.delta.text:
                                 text = event.delta.text.replace("\x00", "")
-                                yield text.encode(errors="replace").decode()
+                                yield text[:room].encode(errors="replace").decode()
+                                room -= len(text)
+                                if room < 0:
+                                    self.stop_reason = "max_tokens"
+                                    return
                         case "message_start" | "message_delta" | "message_stop":
                             self._note(event)
                             if self.finished:

@@ -348,6 +348,18 @@ async def test_a_reply_that_never_ends(model_server, settings):
     assert text
 
 
+@pytest.mark.parametrize("size", [600, 600_000], ids=["in many chunks", "in one"])
+async def test_a_provider_that_heeds_no_max_tokens_is_ended(model_server, size):
+    chunks = ["flood " * (size // 6)] * (600_000 // size)
+    model_server.script("partner", chunks=chunks, usage={"output_tokens": 3})
+    text, call, trouble = await speak()
+    assert trouble is None
+    assert text == ("flood " * 10**5)[: llm.MOST_CHARACTERS * REQUEST.max_tokens]
+    assert call.stop_reason == "max_tokens"
+    assert call.usage.is_estimate
+    assert call.usage.output_tokens == REQUEST.max_tokens
+
+
 async def test_an_empty_stream_is_a_break(model_server):
     model_server.script("partner", empty=True)
     assert (await speak())[::2] == ("", Trouble.CUT)

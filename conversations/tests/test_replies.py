@@ -229,6 +229,15 @@ async def test_every_ending_is_one_state_with_words_and_one_log_row(
     assert not await Hold.objects.held().aexists()
 
 
+async def test_a_provider_that_heeds_no_max_tokens_stores_no_flood(conversation, model_server):
+    model_server.script("partner", chunks=["x" * 1_000] * 500, usage=counts(50, 3))
+    reply = await talk(conversation)
+    assert (reply.status, reply.failure) == ("complete", "max_tokens")
+    assert reply.content == "x" * llm.MOST_CHARACTERS * PARTNER_MOST
+    log = await UsageLog.objects.aget(stream_type="partner")
+    assert (log.input_tokens, log.output_tokens, log.is_estimate) == (50, PARTNER_MOST, True)
+
+
 async def test_an_error_event_before_the_first_token_is_tried_again_visibly_and_costs_nothing(
     conversation, model_server
 ):

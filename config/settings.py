@@ -200,7 +200,7 @@ ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
-# Seconds; mail takes its time. A code dies after three wrong tries in any case.
+# Seconds; mail takes its time. A code dies after three wrong tries in any case (`accounts.codes`).
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -218,6 +218,9 @@ ACCOUNT_RATE_LIMITS = {
     "confirm_email": "3/m/key,20/h/key",
 }
 ACCOUNT_FORMS = {
+    "confirm_email_verification_code": "accounts.codes.AddressCodeForm",
+    "confirm_login_code": "accounts.codes.LoginCodeForm",
+    "confirm_password_reset_code": "accounts.codes.PasswordCodeForm",
     "request_login_code": "accounts.forms.RequestLoginCodeForm",
     "signup": "accounts.forms.SignupForm",
 }

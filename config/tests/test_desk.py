@@ -64,9 +64,10 @@ class DeskTests(DeskTestCase):
             if model not in admin.site._registry
         }
 
-        # The sums behind the report on usage; where people are signed in is theirs to see.
+        # The sums behind the report on usage; where people are signed in, and which addresses
+        # they had, is theirs to see.
         sums = {"usage.ReportedDay", "usage.DayUsage", "usage.PayerUsage"}
-        assert missing == {*sums, "accounts.Device"}
+        assert missing == {*sums, "accounts.Device", "accounts.FormerAddress"}
 
     def test_every_page_works_and_holds_nothing_inline(self):
         for url in self.every_page():

@@ -1,12 +1,16 @@
 """What the lists and forms of all apps have in common in the admin."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import EmptyResultSet, PermissionDenied, ValidationError
+from django.db.models import DateField, QuerySet, TimeField
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -22,6 +26,29 @@ READS_TRANSCRIPTS = "conversations.view_transcript"
 def is_administrator(request: HttpRequest) -> bool:
     """Whether the admin is open to the visitor without a limit."""
     return bool(getattr(request.user, "is_administrator", False))
+
+
+def in_this_zone(value: Any) -> Any:
+    """A time in the zone that forms are filled in; what has no zone is of it already."""
+    if isinstance(value, datetime) and timezone.is_aware(value):
+        return timezone.localtime(value)
+    return value
+
+
+class DeskList(ChangeList):
+    """As Django's, which takes dates that no calendar has from an address and then breaks."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> "QuerySet[Any, Any]":
+        try:
+            found = super().get_queryset(request, exclude_parameters)
+            found.query.get_compiler(found.db).as_sql()
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters(error) from error
+        except EmptyResultSet:
+            pass
+        return found
 
 
 class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -42,6 +69,19 @@ class DeskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         field = lookup.partition("__")[0]
         return field not in self.secret and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return DeskList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django's; a date that the address gives is read, and left out where it is none."""
+        initial = super().get_changeform_initial_data(request)
+        for field in self.opts.concrete_fields:
+            if field.name in initial and isinstance(field, DateField | TimeField):
+                given = initial.pop(field.name)
+                with suppress(ValidationError, OverflowError):
+                    initial[field.name] = in_this_zone(field.to_python(given))
+        return initial
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

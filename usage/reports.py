@@ -28,7 +28,7 @@ Figures = dict[str, Any]
 class By(TextChoices):
     DAY = "day", "Day"
     MODEL = "model", "Model"
-    STREAM = "stream", "Stream"
+    STREAM = "stream", "Kind of reply"
     SCENARIO = "scenario", "Scenario"
     INVITATION = "invitation", "Invitation"
     USER = "user", "Person"

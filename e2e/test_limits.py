@@ -11,6 +11,7 @@ import pytest
 from e2e.site import Site
 from e2e.test_sockets_close import site as several_site
 
+CLAIMS = 120  # in a minute: `conversations/doors.py`
 # Two processes on PostgreSQL and Redis, else one; a proxy of ours before it.
 site = several_site
 
@@ -28,15 +29,22 @@ class Browser:
         with self._opener.open(self._site.url + path, timeout=20) as answer:
             return answer.read().decode()
 
-    def post(self, path: str, **fields: str) -> tuple[int, str]:
+    def form(self, path: str, **fields: str) -> dict[str, str]:
+        """What the form at `path` sends, with `fields`."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(path))
         assert token
-        data = urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
+        return {"csrfmiddlewaretoken": token[1], **fields}
+
+    def send(self, path: str, data: dict[str, str]) -> tuple[int, str]:
+        url = self._site.url + path
         try:
-            with self._opener.open(self._site.url + path, data, timeout=20) as answer:
+            with self._opener.open(url, urlencode(data).encode(), timeout=20) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def post(self, path: str, **fields: str) -> tuple[int, str]:
+        return self.send(path, self.form(path, **fields))
 
 
 @pytest.fixture
@@ -52,3 +60,11 @@ def test_guesses_at_one_account_are_counted_over_all_processes(site: Site, brows
     ]
     refused = ["Too many failed login attempts" in page for page in said]
     assert refused == [False] * 5 + [True] * 3
+
+
+def test_claims_from_one_network_are_counted_over_all_processes(site: Site):
+    visitor = Browser(site, "198.51.100.20")
+    data = visitor.form(site.ask("invite")["path"])
+    statuses = [visitor.send("/invite/unknown/", data)[0] for _ in range(CLAIMS + 8)]
+    assert statuses[:CLAIMS] == [404] * CLAIMS
+    assert 429 in statuses

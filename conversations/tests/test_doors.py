@@ -53,8 +53,8 @@ def test_of_personal_links_the_refused_come_in_soon_after(invitation, clock):
     ]
     assert [come(url).status_code for url in urls] == [303, 303, 429, 429]
     assert [come(url).status_code for url in urls[2:] * 20] == [429] * 40
-    clock[0] += 120
-    assert [come(url).status_code for url in urls[2:]] == [303, 303]
+    clock[0] += 90
+    assert [come(url).status_code for url in urls[2:]] == [303, 429]
 
 
 def test_a_group_takes_nothing_from_other_doors_nor_from_other_networks(group, invitation):

@@ -157,7 +157,7 @@ class PreviewTests(PageTestCase):
         response = self.client.post(admin_url(MODEL, "add"), fields)
         made = Invitation.objects.get(recipient_email="new@example.org")
         assert response["Location"] == admin_url(MODEL, "preview", made.pk)
-        response = self.client.post(self.url("change"), fields)
+        response = self.client.post(self.url("change"), {**fields, "note_stays": "yes"})
         assert response["Location"] == self.url("preview")
         assert mail.outbox == []
 

@@ -123,7 +123,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def has_left(self) -> bool:
         """Whether nobody is there any more whom one could ask for something."""
-        return not self.is_active
+        return self.is_erased or not self.is_active
 
     @property
     def masked_email(self) -> str:

@@ -298,7 +298,7 @@ async def test_a_reply_whose_end_the_database_refuses_is_lost_and_begun_again(
     monkeypatch.setattr(leases, "finish", refuse)
     await act(turns.send, conversation.pk, uuid4(), "Hello")
     await all_quiet()
-    assert tries[:2] == [MessageStatus.COMPLETE, MessageStatus.FAILED]
+    assert tries[:2] == [MessageStatus.COMPLETE, MessageStatus.INTERRUPTED]
     lost, again = await rows(conversation, role="partner")
     assert (lost.status, lost.failure) == (MessageStatus.INTERRUPTED, "lost")
     assert (again.status, again.restarts) == (MessageStatus.COMPLETE, 1)

@@ -47,7 +47,7 @@ def invite_both(page: Page, site: Site) -> None:
     page.get_by_label("Personal note").fill(f"Do come. {NOTE}")
     page.get_by_role("button", name="Look first").click()
     expect(page.get_by_role("heading", name="This would invite 2 people")).to_be_visible()
-    expect(page.get_by_text("Left out: 1 line that names nobody")).to_be_visible()
+    expect(page.get_by_text("Left out: 1 line without one clear address")).to_be_visible()
     page.get_by_role("button", name="Send 2 invitations").click()
     expect(
         page.get_by_role("region", name="Progress").get_by_text("All 2 are sent.")

@@ -34,7 +34,9 @@ def name(user: Any, session: Any) -> str:
 
 def check(conversation: int, who: str) -> None:
     """Count something that costs a model call. Raises `Refused` for one too many."""
-    if not (IN_A_CONVERSATION.take(conversation) and OF_A_VISITOR.take(who)):
+    # Both are counted, whichever refuses: what begins nothing is given back to both.
+    within = [IN_A_CONVERSATION.take(conversation), OF_A_VISITOR.take(who)]
+    if not all(within):
         raise Refused("too_often", TOO_MUCH)
 
 
@@ -58,10 +60,8 @@ def paced(work: Callable[..., Step], who: str) -> Callable[..., Step]:
         try:
             check(conversation, who)
         except Refused:
-            again: dict[str, Any] = (
-                {"client_id": given} if isinstance(given, UUID) else {"pk__in": []}
-            )
-            if not Message.objects.filter(session=conversation, **again).exists():
+            sent = Message.objects.filter(session=conversation)
+            if not (isinstance(given, UUID) and sent.filter(client_id=given).exists()):
                 raise
         done = work(conversation, given, *args)
         if not done.after:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from config.limits import Limit
-from conversations import doors, pace
+from conversations import doors, pace, turns
 from conversations.consumers import ConversationConsumer
 from conversations.intake import FLOODED
 from conversations.models import ConversationSession, Message
@@ -116,6 +116,19 @@ async def test_what_is_sent_again_is_neither_refused_nor_counted(guest, conversa
     assert (await send(first), await send(second, "ask")) == (stored, asked)
     await runner().wait()
     await page.socket.disconnect()
+
+
+def test_what_is_sent_again_in_a_full_conversation_makes_no_room_in_others(
+    guest, conversation, monkeypatch
+):
+    monkeypatch.setattr(pace, "IN_A_CONVERSATION", Limit("conversation", 1, 3600))
+    monkeypatch.setattr(pace, "OF_A_VISITOR", Limit("visitor", 2, 3600))
+    work, client_id = pace.paced(turns.send, "somebody"), uuid4()
+    for _ in range(5):
+        work(conversation.pk, client_id, "Hello?")
+    pace.check(0, "somebody")
+    with pytest.raises(Refused):
+        pace.check(-1, "somebody")
 
 
 def test_a_form_that_is_sent_again_is_no_form_too_many(one_a_minute, guest, conversation):

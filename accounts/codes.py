@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import (
+    BaseConfirmCodeForm,
     ConfirmEmailVerificationCodeForm,
     ConfirmLoginCodeForm,
     ConfirmPasswordResetCodeForm,
@@ -19,17 +20,15 @@ from config.limits import Limit
 TRIES: Final = Limit("code-tries", 3, 24 * 60 * 60)
 
 
-class ThreeTries:
+class ThreeTries(BaseConfirmCodeForm):
     """Judges no fourth try at a code, right or wrong; its words are a wrong one's."""
-
-    expected_code: str
 
     def clean_code(self) -> Any:
         # Without one to expect, which a page must not tell, every try is wrong anyway.
         key = salted_hmac("accounts.codes", self.expected_code or "", algorithm="sha256")
         if self.expected_code and not TRIES.take(key.hexdigest()):
             raise get_adapter().validation_error("incorrect_code")
-        return super().clean_code()  # type: ignore[misc]
+        return super().clean_code()
 
 
 class LoginCodeForm(ThreeTries, ConfirmLoginCodeForm):

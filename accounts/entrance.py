@@ -10,14 +10,16 @@ from allauth.account.internal.flows.email_verification_by_code import (
     EMAIL_VERIFICATION_CODE_SESSION_KEY,
 )
 from allauth.account.internal.stagekit import clear_login
+from allauth.account.mixins import RedirectAuthenticatedUserMixin
 from allauth.account.stages import LoginStage
 from allauth.account.views import LoginView, RequestLoginCodeView, SignupView
 from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.views.generic import FormView
 
 
-class DespiteSignUp:
+class DespiteSignUp(RedirectAuthenticatedUserMixin, FormView):  # type: ignore[type-arg]
     """For the ways to sign in: allauth would send who is signing up back to the code they lack.
 
     Merely to look ends nothing; the first of the two that gets through ends the other.
@@ -28,14 +30,14 @@ class DespiteSignUp:
     ) -> HttpResponseRedirect | None:
         if stage.login.signup:
             return None
-        return super()._redirect_to_pending_stage(request, stage)  # type: ignore[misc]
+        return super()._redirect_to_pending_stage(request, stage)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        request = self.request  # type: ignore[attr-defined]
-        if EMAIL_VERIFICATION_CODE_SESSION_KEY in request.session:
-            del request.session[EMAIL_VERIFICATION_CODE_SESSION_KEY]
-            clear_login(request)
-        return super().form_valid(form)  # type: ignore[misc]
+        session = self.request.session
+        if EMAIL_VERIFICATION_CODE_SESSION_KEY in session:
+            del session[EMAIL_VERIFICATION_CODE_SESSION_KEY]
+            clear_login(self.request)
+        return super().form_valid(form)
 
 
 class SignInView(DespiteSignUp, LoginView):

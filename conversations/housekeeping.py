@@ -39,8 +39,10 @@ class Housekeeper:
         # A dead sender's lease takes a minute to run out; the progress page promises two.
         mails: float = settings.HOUSEKEEPING_SECONDS,
         lapsed: float = LAPSED,
+        lost: float = settings.HOUSEKEEPING_SECONDS,
     ) -> None:
-        self._first, self._every, self._mails, self._lapsed = first, every, mails, lapsed
+        self._first, self._every, self._mails = first, every, mails
+        self._lapsed, self._lost = lapsed, lost
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -49,7 +51,7 @@ class Housekeeper:
             # daphne says that it is running shortly before its loop does.
             loop = asyncio.get_event_loop()
             chores = (
-                _keep(recover, self._lapsed, self._mails),
+                _keep(recover, self._lapsed, self._lost),
                 _keep(look, self._first, self._every),
                 _keep(sum_up, self._first, self._every),
                 _keep(send_on, self._mails, self._mails),

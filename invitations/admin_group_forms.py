@@ -12,9 +12,7 @@ from invitations.presses import key_field
 FIELDS = ("label", "places", "days", *OfferForm.Meta.fields)
 
 
-class NewGroupForm(OfferForm):
-    page_key = key_field()
-
+class GroupForm(OfferForm):
     class Meta(OfferForm.Meta):
         model = GroupLink
         fields = FIELDS
@@ -23,19 +21,22 @@ class NewGroupForm(OfferForm):
             "expires_at": "In UTC. From then on nobody new comes in.",
         }
 
+
+class NewGroupForm(GroupForm):
+    page_key = key_field()
+
     def clean(self) -> dict[str, Any]:
         data = super().clean()
         self.instance.key = data.get("page_key")
         return data
 
 
-class ChangeGroupForm(NewGroupForm):
+class ChangeGroupForm(GroupForm):
     """An existing group link: what changes holds for who comes from now on.
 
     Only what was changed on the page is written, as of an invitation.
     """
 
-    page_key = None  # type: ignore[assignment]
     preset = None  # type: ignore[assignment]
     tokens = tokens_field(
         label="Budget for each, in tokens", help_text="For who comes from now on."

@@ -68,7 +68,7 @@ def available(purse: Purse) -> int:
     """Tokens left to hold: the limit less what is settled and held, never below zero."""
     if purse.invitation_id:
         found = _open(pk=purse.invitation_id, now=timezone.now())
-        return max(0, *(one.limit - one.settled - one.held for one in found)) if found else 0
+        return max([0, *(one.limit - one.settled - one.held for one in found)])
     user = User.objects.filter(pk=purse.user_id, is_active=True).first()
     return _allowance_left(user) if user else 0
 

@@ -74,7 +74,11 @@ def _scripted_site(tmp_path_factory: pytest.TempPathFactory, script: ModelServer
 
 @pytest.fixture
 def scripted_site(_scripted_site: Site, script: ModelServer) -> Site:
-    """A site whose model does what the test says (`script`); its script begins empty."""
+    """A site whose model does what the test says (`script`); its script begins empty.
+
+    What an earlier test left running asks for nothing of it.
+    """
+    _scripted_site.ask("hush")
     if script.process is None:
         script.start()
     script.reset()

@@ -73,6 +73,18 @@ def messages(conversation: int) -> list[dict[str, Any]]:
     return [{name: getattr(row, name) for name in names} for row in rows]
 
 
+def hush() -> int:
+    """Have nothing run any more, nor be followed by anything; the server finds its replies lost."""
+    Message.objects.filter(begin_again=True).update(begin_again=False)
+    ended = {
+        "status": "interrupted",
+        "failure": "lost",
+        "lease_owner": "",
+        "lease_expires_at": None,
+    }
+    return Message.objects.filter(status="streaming").update(**ended)
+
+
 def usage(conversation: int) -> list[dict[str, Any]]:
     """The model calls that were logged for a conversation."""
     rows = UsageLog.objects.filter(session_id=conversation).order_by("timestamp")
@@ -192,7 +204,7 @@ if __name__ == "__main__":
     )
     leaving = (dump, let_a_week_pass, figures)
     many = (group_link, minutes_later, interrupted_batch)
-    known = (*known, lose_messages, end_sessions, revoke, add_tokens, *leaving, *many)
+    known = (*known, hush, lose_messages, end_sessions, revoke, add_tokens, *leaving, *many)
     tasks = {task.__name__: task for task in known}
     for line in sys.stdin:
         order = json.loads(line)

@@ -1,6 +1,7 @@
 """Replies as they arrive: stopped, failed, cut off, reloaded, seen in two tabs."""
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -221,13 +222,13 @@ def test_markdown_and_markup_of_a_model_stay_harmless(
     assert room.page.evaluate("window.hacked") is None
 
 
+@pytest.mark.usefixtures("scripted_site")  # nothing of that one asks the same model meanwhile
 def test_a_killed_server_starts_the_reply_again_by_itself(
     tmp_path_factory: pytest.TempPathFactory,
     script: ModelServer,
     visit: Callable[..., Page],
     watch: Watch,
 ):
-    script.reset()
     site = Site(tmp_path_factory.mktemp("killed"), ANTHROPIC_BASE_URL=script.url)
     watch.forgive("ERR_CONNECTION|WebSocket")
     try:
@@ -269,3 +270,20 @@ def test_a_page_that_is_closed_out_tells_of_no_reply(
     expect(room.page.locator("[data-connection]")).not_to_be_empty()
     expect(room.stop).to_be_hidden()
     expect(room.page.locator("[data-replying]")).not_to_contain_text("replying")
+
+
+def test_what_a_test_leaves_running_asks_nothing_of_the_next_ones_script(
+    room: Room, script: ModelServer
+):
+    script.script("partner", text=LONG, delay=0.02)
+    room.say("Tell me everything.")
+    wait_for_text(room, "word3")
+    room.page.close()
+    room.site.ask("hush")
+    script.script("coach", text="For the next one.")
+    for _ in range(50):
+        if script.requests("partner")[-1]["done"] or script.requests("partner")[-1]["closed_early"]:
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)  # a note would begin at once
+    assert script.requests("coach") == []

@@ -27,6 +27,11 @@ class Storm:
         self.world = world
         self.rng = rng
         self.counts: Counter[str] = Counter()
+        # A server that is down because it was taken down.
+        self.down: Server | None = None
+        # Those that found no database when they started, and those that ended for another reason.
+        self.vain_starts = 0
+        self.ended: list[str] = []
         self.faults: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
             "server killed": (4, self.kill_server),
             "server asked to end": (3, self.terminate_server),
@@ -55,17 +60,37 @@ class Storm:
         able = [server for server in self.world.servers if server.runs and not server.paused]
         return self.rng.choice(able) if able else None
 
+    async def supervise(self) -> None:
+        """Start servers that ended by themselves again, as whatever supervises them would.
+
+        One that finds no database when it starts says so and ends.
+        """
+        while True:
+            await asyncio.sleep(1)
+            for server in self.world.servers:
+                if not server.runs and server is not self.down:
+                    last = server.printed()[-1000:]
+                    if "database cannot be reached" in last:
+                        self.vain_starts += 1
+                    else:
+                        self.ended.append(f"{server.name} ended by itself:\n{last}")
+                    server.start()
+
     async def kill_server(self) -> None:
         if server := self.some_server():
+            self.down = server
             server.kill()
             await asyncio.sleep(self.rng.uniform(0, 2))
             server.start()
+            self.down = None
 
     async def terminate_server(self) -> None:
         if server := self.some_server():
+            self.down = server
             server.terminate()
             await server.gone(30)
             server.start()
+            self.down = None
 
     async def pause_server(self) -> None:
         if server := self.some_server():
@@ -177,13 +202,16 @@ async def soak(world: World, rng: random.Random, seed: str, seconds: float) -> N
     until = time.monotonic() + seconds
     service = Service(server.port for server in world.servers)
     service.watch()
+    supervisor = asyncio.create_task(storm.supervise())
     await asyncio.gather(storm.blow(until), *(learner.talk(until) for learner in learners))
+    supervisor.cancel()
     await world.heal()
     # What is left streaming began before the storm was over.
     world.provider.moods(seed, rate=0)
     await world.quiet()
     await service.end()
     auditor = world.audit()
+    auditor.problems.extend(storm.ended)
     absences = [absence for page in world.pages for absence in page.presence.absences]
     worst = max(absences, key=service.blame, default=None)
     blame = service.blame(worst) if worst else 0.0
@@ -200,6 +228,7 @@ async def soak(world: World, rng: random.Random, seed: str, seconds: float) -> N
     FIGURES.extend(str(auditor.figures).splitlines())
     outages = [end - begin for begin, end in service.outages]
     FIGURES.append(f"of that {blame:.1f} s at a stretch while a server reached its database")
+    FIGURES.append(f"servers that found no database, and were started again {storm.vain_starts}")
     FIGURES.append(f"nobody could serve for {sum(outages):.0f} s in all, {len(outages)} times")
     await world.leave()
     assert not auditor.problems, f"SEED={seed}\n" + "\n".join(auditor.problems[:30])

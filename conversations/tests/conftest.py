@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Role, User
+from conversations import llm, replies
 from conversations.lanes import PROCESS
 from conversations.models import (
     LEASE,
@@ -93,3 +94,12 @@ def guest(invitation: Invitation) -> Client:
     session["invitations"] = [invitation.held_as]
     session.save()
     return client
+
+
+@pytest.fixture
+def quick_model(settings: Any, model_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model server speaks, soon asked again where it is busy; replies checkpoint often."""
+    settings.ANTHROPIC_BASE_URL = model_server.url
+    settings.ANTHROPIC_API_KEY = "key"
+    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)

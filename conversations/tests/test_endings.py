@@ -8,23 +8,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from conversations import llm, replies, turns
+from conversations import turns
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.prompts import COACH_MOST, DEBRIEF_MOST, PARTNER_MOST
 from conversations.replies import runner
 from invitations.models import Invitation
 from usage.models import Hold, UsageLog
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_model")]
 WHOLE = {PARTNER_MOST, COACH_MOST, DEBRIEF_MOST}
-
-
-@pytest.fixture(autouse=True)
-def _model(settings, model_server, monkeypatch):
-    settings.ANTHROPIC_BASE_URL = model_server.url
-    settings.ANTHROPIC_API_KEY = "key"
-    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
-    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)
 
 
 class Watch:

@@ -17,15 +17,10 @@ from invitations.models import Invitation
 from usage.holds import CallUsage
 from usage.models import Hold, UsageLog
 
+pytestmark = pytest.mark.usefixtures("quick_model")
+
 SAID = 3  # all of the text has come with so many events
 START, END = (0, "message"), (4, "delta")
-
-
-@pytest.fixture(autouse=True)
-def _model(settings, model_server, monkeypatch):
-    settings.ANTHROPIC_BASE_URL = model_server.url
-    settings.ANTHROPIC_API_KEY = "key"
-    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
 
 
 def events():

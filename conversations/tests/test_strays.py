@@ -10,21 +10,18 @@ from asgiref.sync import sync_to_async
 from django.db import DataError, IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 
-from conversations import leases, llm, replies, strays, turns
+from conversations import leases, replies, strays, turns
 from conversations.lanes import Locked
 from conversations.models import Kind, Message, MessageRole, MessageStatus
 from conversations.replies import runner
+from conversations.tests.talking import rows
 from usage.models import Hold, UsageLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _model(settings, model_server, monkeypatch):
-    settings.ANTHROPIC_BASE_URL = model_server.url
-    settings.ANTHROPIC_API_KEY = "key"
-    monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
-    monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)
+def _model(quick_model, monkeypatch):
     monkeypatch.setattr(strays, "AGAIN_AFTER", 0.02)
 
 
@@ -57,10 +54,6 @@ def unheard(monkeypatch):
 
     monkeypatch.setattr(kind, "_commit", commit_and_break)
     return arrange
-
-
-async def rows(conversation, **wanted):
-    return await sync_to_async(lambda: list(conversation.messages.filter(**wanted)))()
 
 
 async def act(step, *args):

@@ -304,6 +304,9 @@ async def _reply(run: Run) -> Step | None:
         failure = error.trouble
         lost = run.length or failure == llm.Trouble.DROPPED
         status = MessageStatus.INTERRUPTED if lost else MessageStatus.FAILED
+    finally:
+        # Its failure refers to its frames, and they to `run`: no circle for the garbage collector.
+        run.work = None
     if run.lost:
         return None
     if run.leaving and status == MessageStatus.STOPPED:

@@ -20,6 +20,7 @@ from conversations.models import (
     MessageRole,
     MessageStatus,
 )
+from conversations.prompts import PARTNER_MOST, partner_request
 from invitations.models import Invitation
 from scenarios.models import Scenario
 
@@ -103,3 +104,13 @@ def quick_model(settings: Any, model_server: Any, monkeypatch: pytest.MonkeyPatc
     settings.ANTHROPIC_API_KEY = "key"
     monkeypatch.setattr(llm, "BACKOFF", (0.01, 0.01))
     monkeypatch.setattr(replies, "CHECKPOINT_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def tight(conversation: ConversationSession, quick_model: None) -> None:
+    """A budget that only an exact count makes a reply to “Hello” fit into."""
+    said = [Message(pk=1, role=MessageRole.USER, content="Hello")]
+    counted = await llm.count_tokens(partner_request(conversation, said))
+    assert counted
+    quota = {"tokens": round(counted * 1.05) + 16 + PARTNER_MOST, "label": ""}
+    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(quota=quota)

@@ -1,6 +1,8 @@
 """A reply's call, however it ends: one state with words, one row in the log, the right charge."""
 
 import asyncio
+import gc
+import inspect
 import json
 from uuid import uuid4
 
@@ -168,3 +170,32 @@ async def test_the_row_says_whether_a_call_may_be_under_way(
     await sync_to_async(model_server.wait_for)("partner", 2)
     assert (await partner_of(conversation)).waiting_since is None
     await runner().wait()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"chunks": ["One ", "two"], "error": "overloaded_error", "error_after": 1},
+        {"error_first": "invalid_request_error"},
+        {"chunks": ["One ", "two"], "cut": 1},
+        {"chunks": ["x" * 1_000] * 500},
+        {"raw": "event: message_start\ndata: [1]\n\n"},
+        {"text": "All of it."},
+    ],
+    ids=str,
+)
+async def test_nothing_of_a_line_is_left_for_the_garbage_collector(
+    conversation, model_server, behaviour
+):
+    """It may run in any thread, and close what the loop's thread is closing in that moment."""
+    model_server.script("partner", **behaviour)
+    gc.collect()
+    gc.disable()
+    try:
+        await talk(conversation)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        left = [each for each in gc.get_objects() if inspect.isasyncgen(each) and each.ag_frame]
+    finally:
+        gc.enable()
+    assert [each for each in left if "site-packages" in each.ag_code.co_filename] == []

@@ -9,8 +9,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from conversations import leases, llm, turns
-from conversations.models import Message, MessageRole
-from conversations.prompts import PARTNER_MOST, partner_request
+from conversations.prompts import PARTNER_MOST
 from conversations.replies import runner
 from conversations.reservations import reserve_counted
 from conversations.tests.talking import act, counts, partner_of, talk, usage_of
@@ -18,20 +17,6 @@ from invitations.models import Invitation
 from usage.models import Hold, HoldState, UsageLog
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_model")]
-
-
-async def probe(conversation, model_server):
-    """What the model server counts for the first turn."""
-    said = [Message(pk=1, role=MessageRole.USER, content="Hello")]
-    return await llm.count_tokens(partner_request(conversation, said))
-
-
-@pytest.fixture
-async def tight(conversation, model_server):
-    """A budget that only an exact count makes a reply fit into."""
-    counted = await probe(conversation, model_server)
-    quota = {"tokens": round(counted * 1.05) + 16 + PARTNER_MOST, "label": ""}
-    await Invitation.objects.filter(pk=conversation.invitation_id).aupdate(quota=quota)
 
 
 async def test_a_small_budget_is_counted_exactly_and_the_reply_may_be_as_long_as_ever(

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from e2e.conftest import DESKTOP, PHONE, Watch
-from e2e.room import Room
+from e2e.room import Room, follow
 from e2e.site import Site
 from e2e.test_journey import sign_in
 from e2e.test_pages import LOOKS, violations
@@ -182,7 +182,7 @@ def test_an_open_page_goes_on_when_staff_add_tokens(
 def test_an_open_page_comes_back_when_staff_put_off_the_end(
     visit: Callable[..., Page], scripted_site: Site, size: dict[str, Any], watch: Watch
 ):
-    watch.forgive("40[34]")
+    watch.forgive("4(03|04|10)")
     invitation = scripted_site.ask("invite")
     page = visit(**size)
     room = Room(page, scripted_site).enter(invitation["url"]).settled(turns=1)
@@ -197,6 +197,20 @@ def test_an_open_page_comes_back_when_staff_put_off_the_end(
     expect(room.box).to_have_value("What I was about to say")
     room.send.click()
     room.settled(turns=3).same_as_database()
+
+
+def test_an_invitation_that_ends_while_the_line_is_down_says_why(
+    visit: Callable[..., Page], scripted_site: Site, watch: Watch
+):
+    watch.forgive("4(03|10)|ERR_INTERNET_DISCONNECTED|WebSocket")
+    invitation = scripted_site.ask("invite")
+    page = visit()
+    Room(page, scripted_site).enter(invitation["url"]).settled(turns=1)
+    page.context.set_offline(True)
+    scripted_site.ask("change_invitation", pk=invitation["id"], expires_at=EXPIRED)
+    page.context.set_offline(False)
+    follow(page.get_by_role("link", name="See why, and what you can do"))
+    expect(page.get_by_role("button", name="Ask for more time")).to_be_visible()
 
 
 def test_a_new_link_ends_what_the_old_one_opened(

@@ -11,10 +11,13 @@ const SYNCED_WITHIN = 16_000;
 const LOOK_EVERY = 2_000;
 const QUIET_FOR = 15_000;
 const SIGNED_OUT = 4401;
+const GONE = 4404;
 // A refused line looks like a dead one: after so many in a row, see whether the page still opens.
 const REFUSED_AFTER = 3;
 const LOOKED_WITHIN = 4_000;
-const FINAL = { [SIGNED_OUT]: "signed-out", 4404: "gone" };
+const FINAL = { [SIGNED_OUT]: "signed-out", [GONE]: "gone" };
+// What the page's own address answers, then, in place of "not found".
+const IS_GONE = 410;
 const FLOODED = 4429;
 // The server broke. What a page sends as soon as it is in step may be what breaks it.
 const BROKEN = 1011;
@@ -145,7 +148,7 @@ export class Connection {
     const page = await fetch(location.href, { method: "HEAD", signal }).catch(() => null);
     if (this.#over || this.#socket) return;
     this.#over = page !== null && !page.ok && page.status < 500;
-    if (this.#over) this.changed(FINAL[SIGNED_OUT]);
+    if (this.#over) this.changed(FINAL[page.status === IS_GONE ? GONE : SIGNED_OUT]);
     else if (page?.ok && code === SIGNED_OUT) this.#open();
     else this.#retry(code);
   }

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-import urllib.request
 
+from e2e.faults.absence import is_ready
 from e2e.faults.world import World
 
 # More than a process has connections to its database.
@@ -23,14 +23,6 @@ async def hang_up(port: int, path: str, after: float) -> None:
         writer.transport.abort()
 
 
-def reaches_its_database(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as page:
-            return bool(page.status == 200)
-    except OSError:
-        return False
-
-
 async def test_who_hangs_up_gives_their_connection_back(
     services: World, rng: random.Random
 ) -> None:
@@ -41,6 +33,6 @@ async def test_who_hangs_up_gives_their_connection_back(
         )
         await asyncio.gather(*calls)
     async with asyncio.timeout(30):
-        while not await asyncio.to_thread(reaches_its_database, server.port):
+        while not await asyncio.to_thread(is_ready, server.port):
             await asyncio.sleep(0.5)
     await services.settle()
